@@ -1,0 +1,184 @@
+/* The upload page: files in, one row each, progress and words out. */
+
+import { duration, size } from "./format.js";
+import { Turns, Upload } from "./upload.js";
+import { callSite, isReadable, putPart, wait } from "./upload-network.js";
+import { FILES_AT_ONCE, PARTS_AT_ONCE, speed } from "./upload-plan.js";
+
+const root = document.getElementById("uploader");
+const zone = document.getElementById("drop-zone");
+const input = document.getElementById("files");
+const list = document.getElementById("uploads");
+const template = document.getElementById("upload-row");
+const problem = document.getElementById("drop-problem");
+const announcer = document.getElementById("upload-news");
+
+const network = { callSite, putPart, isReadable, wait, random: Math.random };
+const partTurns = new Turns(PARTS_AT_ONCE);
+const fileTurns = new Turns(FILES_AT_ONCE);
+let running = 0;
+
+function announce(text) {
+  announcer.textContent = text;
+}
+
+class Row {
+  constructor(file) {
+    this.file = file;
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.bar = this.find("progress");
+    this.bar.max = file.size || 1;
+    this.bar.setAttribute("aria-label", `Upload of ${file.name}`);
+    this.find(".upload-name").textContent = file.name;
+    this.samples = [];
+    this.upload = new Upload(file, {
+      url: root.dataset.url,
+      network,
+      turns: partTurns,
+      onProgress: (bytes) => this.progress(bytes),
+    });
+    this.cancelButton = this.find(".upload-cancel");
+    this.cancelButton.setAttribute("aria-label", `Cancel the upload of ${file.name}`);
+    this.cancelButton.addEventListener("click", () => this.cancel());
+    this.againButton = this.find(".upload-again");
+    this.againButton.setAttribute("aria-label", `Try again to upload ${file.name}`);
+    this.againButton.addEventListener("click", () => {
+      this.cancelButton.focus();
+      this.start();
+    });
+    this.state("waiting", `${size(file.size)}, waiting for its turn`);
+    list.append(this.element);
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  state(name, words) {
+    this.element.dataset.state = name;
+    this.find(".upload-words").textContent = words;
+    const over = ["done", "cancelled", "refused"].includes(name);
+    this.cancelButton.hidden = over;
+    this.bar.hidden = over;
+    this.againButton.hidden = name !== "failed";
+    this.find(".upload-hint").hidden = true;
+  }
+
+  progress(bytes) {
+    const now = performance.now();
+    this.bar.value = bytes;
+    this.samples.push({ at: now, bytes });
+    while (this.samples[0].at < now - 5000) {
+      this.samples.shift();
+    }
+    const rate = speed(this.samples);
+    const words = [`${size(bytes)} of ${size(this.file.size)}`];
+    if (bytes >= this.file.size) {
+      words.push("checking that it arrived");
+    } else if (rate > 0) {
+      words.push(`${size(Math.round(rate))}/s`);
+      words.push(`${duration((this.file.size - bytes) / rate)} left`);
+    }
+    this.state("running", words.join(" · "));
+  }
+
+  async start() {
+    this.stopper = new AbortController();
+    running += 1;
+    this.state("waiting", `${size(this.file.size)}, waiting for its turn`);
+    try {
+      await fileTurns.take(async () => {
+        this.stopper.signal.throwIfAborted();
+        this.state("running", `0 bytes of ${size(this.file.size)}`);
+        announce(`Uploading ${this.file.name}.`);
+        this.done(await this.upload.run(this.stopper.signal));
+      });
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      running -= 1;
+    }
+  }
+
+  done(mediaFile) {
+    this.state("done", `${size(mediaFile.size)}, uploaded`);
+    const link = document.createElement("a");
+    link.href = mediaFile.url;
+    link.textContent = mediaFile.name;
+    this.find(".upload-name").replaceChildren(link);
+    announce(`${mediaFile.name} is uploaded.`);
+  }
+
+  failed(error) {
+    if (error.name === "AbortError") {
+      return;
+    }
+    if (error.status === 404 || error.status === 422) {
+      // The site has given this upload up: another try begins a new one.
+      this.upload = new Upload(this.file, { ...this.upload });
+    }
+    // 400: nothing that is tried again would make this file fit.
+    this.state(error.status === 400 ? "refused" : "failed", error.message);
+    this.find(".upload-hint").hidden = !error.fromS3;
+    announce(`${this.file.name} was not uploaded. ${error.message}`);
+  }
+
+  async cancel() {
+    this.stopper.abort();
+    this.state("cancelled", "cancelled");
+    announce(`The upload of ${this.file.name} is cancelled.`);
+    this.element.focus();
+    try {
+      await this.upload.cancel();
+    } catch (error) {
+      this.state("cancelled", `cancelled here, but not on the site: ${error.message}`);
+    }
+  }
+}
+
+function add(files) {
+  list.hidden = false;
+  for (const file of files) {
+    new Row(file).start();
+  }
+}
+
+input.addEventListener("change", () => {
+  add([...input.files]);
+  input.value = "";
+});
+
+for (const name of ["dragenter", "dragover"]) {
+  zone.addEventListener(name, (event) => {
+    event.preventDefault();
+    zone.classList.add("over");
+  });
+}
+for (const name of ["dragleave", "drop"]) {
+  zone.addEventListener(name, () => zone.classList.remove("over"));
+}
+zone.addEventListener("drop", (event) => {
+  event.preventDefault();
+  add(droppedFiles(event.dataTransfer));
+});
+// A file dropped beside the zone would replace the page, and the uploads with it.
+for (const name of ["dragover", "drop"]) {
+  window.addEventListener(name, (event) => event.preventDefault());
+}
+
+/** The files of a drop; folders cannot be read as files and are named instead. */
+function droppedFiles(transfer) {
+  const folders = [...transfer.items]
+    .map((item) => item.webkitGetAsEntry?.())
+    .filter((entry) => entry?.isDirectory)
+    .map((entry) => entry.name);
+  problem.hidden = folders.length === 0;
+  problem.textContent = `Drop files, not folders: ${folders.join(", ")} was left out.`;
+  return [...transfer.files].filter((file) => !folders.includes(file.name));
+}
+
+window.addEventListener("beforeunload", (event) => {
+  if (running > 0) {
+    event.preventDefault();
+  }
+});

@@ -1,0 +1,150 @@
+/* One upload from beginning to end. Knows no page; network and waiting are handed in. */
+
+import { MOST_TRIES, backOff, cut, partProblem, verdict } from "./upload-plan.js";
+
+/** A number of turns: at most `count` holders at a time, first come first served. */
+export class Turns {
+  constructor(count) {
+    this.free = count;
+    this.waiting = [];
+  }
+
+  async take(work) {
+    if (this.free > 0) {
+      this.free -= 1;
+    } else {
+      await new Promise((resolve) => this.waiting.push(resolve));
+    }
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) {
+        next();
+      } else {
+        this.free += 1;
+      }
+    }
+  }
+}
+
+/** S3 has not taken a part; `fromS3` tells the page to mention the speed test. */
+export class PartError extends Error {
+  fromS3 = true;
+}
+
+const isPassing = (error) => error.status === 0 || (error.status >= 502 && error.status <= 504);
+
+export class Upload {
+  /**
+   * file: a File. url: where uploads begin. network: {callSite, putPart, isReadable, wait, random}.
+   * turns: shared by all uploads of the page. onProgress(bytes): called with what has been sent.
+   */
+  constructor(file, { url, network, turns, onProgress = () => {} }) {
+    this.file = file;
+    this.url = url;
+    this.network = network;
+    this.turns = turns;
+    this.onProgress = onProgress;
+    this.begun = null;
+    this.etags = new Map();
+    this.sent = new Map();
+  }
+
+  /** Send what is not sent yet and return the media file. May be called again after an error. */
+  async run(signal) {
+    this.begun ??= await this.begin();
+    signal.throwIfAborted();
+    // The first part that fails for good stops the others, so that nothing runs on unseen.
+    const stopper = new AbortController();
+    const stop = () => stopper.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    const parts = cut(this.file.size, this.begun.part_size);
+    const open = parts.filter((part) => !this.etags.has(part.number));
+    try {
+      await Promise.all(
+        open.map((part) => this.turns.take(() => this.sendPart(part, stopper.signal))),
+      );
+    } catch (error) {
+      stopper.abort();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+    return this.call(
+      "POST",
+      this.begun.links.complete,
+      { parts: parts.map(({ number }) => ({ number, etag: this.etags.get(number) })) },
+      signal,
+    );
+  }
+
+  /** Tell the site that nobody wants this upload any more. */
+  async cancel() {
+    const begun = this.begun ?? (await this.beginning?.catch(() => null));
+    if (begun) {
+      await this.network.callSite("DELETE", begun.links.self);
+    }
+  }
+
+  async begin() {
+    const { name, size, type } = this.file;
+    // Not to be aborted: the site would have begun an upload that nobody could cancel.
+    this.beginning = this.call("POST", this.url, { name, size, type });
+    return this.beginning;
+  }
+
+  async call(method, url, body, signal) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.network.callSite(method, url, body, signal);
+      } catch (error) {
+        if (error.name === "AbortError" || !isPassing(error) || tries >= MOST_TRIES) {
+          throw error;
+        }
+      }
+      await this.network.wait(backOff(tries, this.network.random()), signal);
+    }
+  }
+
+  async sendPart(part, signal) {
+    for (let tries = 1; ; tries += 1) {
+      signal.throwIfAborted();
+      // Signed only now: a link that waits in a queue expires there.
+      const signed = await this.call(
+        "POST",
+        this.begun.links.parts,
+        { numbers: [part.number] },
+        signal,
+      );
+      const blob = this.file.slice(part.start, part.end);
+      const answer = await this.network.putPart(signed.parts[0].url, blob, {
+        signal,
+        onProgress: (bytes) => this.note(part.number, bytes),
+      });
+      const then = verdict(answer.status, answer.etag);
+      if (then === "done") {
+        this.etags.set(part.number, answer.etag);
+        this.note(part.number, part.end - part.start);
+        return;
+      }
+      this.note(part.number, 0);
+      if (answer.status === 0 && !(await this.network.isReadable(blob))) {
+        throw new Error("The file can no longer be read: it was changed, moved or deleted.");
+      }
+      if (then === "stop" || tries >= MOST_TRIES || (then === "sign" && tries >= 3)) {
+        throw new PartError(partProblem(answer));
+      }
+      await this.network.wait(backOff(tries, this.network.random()), signal);
+    }
+  }
+
+  note(number, bytes) {
+    this.sent.set(number, bytes);
+    let total = 0;
+    for (const part of this.sent.values()) {
+      total += part;
+    }
+    this.onProgress(total);
+  }
+}

@@ -1,0 +1,67 @@
+"""System checks: settings, and the stored preferences (with `check --database default`)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, DatabaseError
+
+from preferences import addresses, snapshot
+from preferences.models import SitePreferences
+
+
+@register(Tags.database)
+def stored_preferences(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """preferences.E001: something in the saved Site Preferences can't be read.
+
+    Only with a database to look at; says nothing while the table or a column is missing, which is
+    the migrations' business.
+    """
+    if not databases or DEFAULT_DB_ALIAS not in databases:
+        return []
+    try:
+        row = SitePreferences.objects.filter(pk=1).first()
+    except DatabaseError:
+        return []
+    return [
+        Error(
+            f"Site Preferences, revision {row.version}: {problem}",
+            hint="Correct it on the page /preferences; until then it is left out. "
+            "(`migrate --skip-checks` migrates all the same.)",
+            id="preferences.E001",
+        )
+        for problem in (snapshot.unreadable(row) if row else ())
+    ]
+
+
+@register(Tags.files)
+def media_root_is_unset(**kwargs: Any) -> list[CheckMessage]:
+    """preferences.E002: MEDIA_ROOT must stay unset."""
+    if not settings.MEDIA_ROOT:
+        return []
+    return [
+        Error(
+            "MEDIA_ROOT is set, but media lives in S3 only.",
+            hint="Remove MEDIA_ROOT from the settings: “media” is a Python package here, and "
+            "uploads would land among its code.",
+            id="preferences.E002",
+        )
+    ]
+
+
+@register(Tags.security)
+def trusted_proxies_are_addresses(**kwargs: Any) -> list[CheckMessage]:
+    """preferences.E003: TRUSTED_PROXIES holds something else than addresses and ranges."""
+    try:
+        addresses.trusted_proxies()
+    except ImproperlyConfigured as error:
+        return [
+            Error(
+                str(error),
+                hint="List the addresses of your own proxies, separated by commas.",
+                id="preferences.E003",
+            )
+        ]
+    return []

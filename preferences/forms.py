@@ -1,0 +1,146 @@
+"""The form of the Site Preferences page."""
+
+import json
+
+from django import forms
+
+from preferences.models import SitePreferences
+from preferences.reader import read_json
+from preferences.saving import FIELDS
+from preferences.validation import Validated, validate
+
+EXAMPLE = json.dumps(
+    {
+        "main": {
+            "region": "us-east-1",
+            "bucket": "studio-media",
+            "prefix": "media",
+            "aws_role_arn": "arn:aws:iam::111122223333:role/media",
+            "s3_interface_vpc_endpoint_dns_name": "",
+        },
+        "sydney": {
+            "region": "ap-southeast-2",
+            "bucket": "studio-media-sydney",
+            "prefix": "media",
+            "aws_role_arn": "arn:aws:iam::111122223333:role/media",
+            "s3_interface_vpc_endpoint_dns_name": "",
+        },
+    },
+    indent=4,
+)
+
+CATEGORIES = (
+    (
+        "Isolation",
+        (
+            "s3_configuration",
+            "s3_bucket_for_replication",
+            "s3_replication_delay",
+            "s3_replication_ip_addresses",
+        ),
+    ),
+    ("Advanced", ("storage_location", "verify_replica_copies")),
+)
+
+
+def label_of(field: str) -> str:
+    """Return the product's label of a field of Site Preferences."""
+    return str(SitePreferences._meta.get_field(field).verbose_name)
+
+
+def _text_area(rows: int) -> forms.Textarea:
+    return forms.Textarea(
+        attrs={
+            "rows": rows,
+            "class": "code",
+            "spellcheck": "false",
+            "autocapitalize": "off",
+            "autocomplete": "off",
+        }
+    )
+
+
+def _name_input() -> forms.TextInput:
+    return forms.TextInput(
+        attrs={"list": "configuration-names", "spellcheck": "false", "autocomplete": "off"}
+    )
+
+
+class SitePreferencesForm(forms.Form):
+    """Site Preferences as typed; everything is text, so that nothing typed is lost."""
+
+    base_version = forms.IntegerField(widget=forms.HiddenInput)
+    s3_configuration = forms.CharField(
+        label=label_of("s3_configuration"),
+        required=False,
+        strip=False,
+        widget=_text_area(16),
+        help_text=(
+            "Named bucket configurations, as a JSON object. Each has “region” and “bucket”, and "
+            "may have “prefix”, “aws_role_arn” and “s3_interface_vpc_endpoint_dns_name”. "
+            "A comma after the last entry is allowed."
+        ),
+    )
+    s3_bucket_for_replication = forms.CharField(
+        label=label_of("s3_bucket_for_replication"),
+        required=False,
+        strip=False,
+        widget=_name_input(),
+        help_text=(
+            "Name of the configuration above that holds the replica. Empty turns replication off."
+        ),
+    )
+    s3_replication_delay = forms.CharField(
+        label=label_of("s3_replication_delay"),
+        required=False,
+        strip=False,
+        widget=forms.TextInput(
+            attrs={"inputmode": "numeric", "class": "short", "autocomplete": "off"}
+        ),
+        help_text="How long after an upload the replica may be used. Default: 60.",
+    )
+    s3_replication_ip_addresses = forms.CharField(
+        label=label_of("s3_replication_ip_addresses"),
+        required=False,
+        strip=False,
+        widget=_text_area(6),
+        help_text=(
+            "Addresses and CIDR ranges for users set to auto, one per line. IPv4 or IPv6, such as "
+            "10.20.0.0/16."
+        ),
+    )
+    storage_location = forms.CharField(
+        label=label_of("storage_location"),
+        required=False,
+        strip=False,
+        widget=_name_input(),
+        help_text=(
+            "Name of the configuration that new media is uploaded to: the main bucket. Media that "
+            "exists stays where it was uploaded to."
+        ),
+    )
+    verify_replica_copies = forms.BooleanField(
+        label=label_of("verify_replica_copies"),
+        required=False,
+        help_text=(
+            "Ask the replica whether a file has arrived before sending anyone there. Off: the "
+            "delay alone decides. Default: on."
+        ),
+    )
+
+    validated: Validated | None = None
+
+    def clean(self) -> dict:
+        """Validate the values together, as every writer of preferences does."""
+        cleaned = super().clean()
+        if not all(field in cleaned for field in FIELDS):
+            return cleaned
+        self.validated = validate({field: cleaned[field] for field in FIELDS})
+        for error in self.validated.errors:
+            self.add_error(error.field, error.message)
+        return cleaned
+
+    def names(self) -> list[str]:
+        """Return the names of the configurations in the form, [] while they can't be read."""
+        value = read_json(self["s3_configuration"].value() or "").value
+        return [name for name in value if name.isprintable()] if isinstance(value, dict) else []

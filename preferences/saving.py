@@ -1,0 +1,186 @@
+"""Saving Site Preferences: one writer wins, nobody's change is lost, each is recorded."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import transaction
+from django.utils import timezone
+
+from preferences import snapshot
+from preferences.addresses import shortened, split_lines
+from preferences.models import SitePreferences, User
+
+FIELDS = (
+    "s3_configuration",
+    "s3_bucket_for_replication",
+    "s3_replication_delay",
+    "s3_replication_ip_addresses",
+    "storage_location",
+    "verify_replica_copies",
+)
+"""The fields that people edit, in the order of the page."""
+
+MOST_CHANGES_LOGGED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a save did: the version now in force, and each change in words (none: no change)."""
+
+    version: int
+    changes: tuple[str, ...]
+
+
+class Conflict(Exception):
+    """Somebody else has saved since the page was loaded; nothing was saved."""
+
+    def __init__(self, row: SitePreferences) -> None:
+        self.row = row
+        self.version = row.version
+        self.who = row.changed_by.get_username() if row.changed_by else "somebody else"
+        self.when = row.changed_at
+        super().__init__(
+            f"These preferences were changed by {self.who}{_at(row.changed_at)} while you were "
+            "editing. Nothing was saved. Your text is kept below; compare it with the current "
+            "values in History, then save again."
+        )
+
+
+def save_preferences(
+    values: Mapping[str, Any], base_version: int, user: User | None, *, now: datetime | None = None
+) -> Saved:
+    """Save `values` if the row still is at `base_version`; all of it or nothing.
+
+    `values` are cleaned values by field name, as `validation.validate` returns them; fields that
+    are missing keep their value. `user` is who saves, None for the site itself (which writes no
+    LogEntry: Django's needs a person). Values equal to the saved ones change nothing and make no
+    new version. Raises Conflict when the row has another version.
+    """
+    unknown = set(values) - set(FIELDS)
+    if unknown:
+        raise ValueError(f"Not fields of Site Preferences: {', '.join(sorted(unknown))}.")
+    with transaction.atomic():
+        old = read_row()
+        if old.version != base_version:
+            raise Conflict(old)
+        new = SitePreferences(
+            pk=1, version=base_version + 1, **{f: values.get(f, getattr(old, f)) for f in FIELDS}
+        )
+        changes = describe_changes(old, new)
+        if not changes:
+            return Saved(base_version, ())
+        new.replica_target = snapshot.parse(new).replica_target
+        won = SitePreferences.objects.filter(pk=1, version=base_version).update(
+            **{field: getattr(new, field) for field in FIELDS},
+            version=new.version,
+            replica_target=new.replica_target,
+            changed_at=now or timezone.now(),
+            changed_by=user,
+        )
+        if not won:
+            raise Conflict(SitePreferences.objects.select_related("changed_by").get(pk=1))
+        if user is not None:
+            log_change(user, new, changes)
+    snapshot.forget()
+    return Saved(new.version, changes)
+
+
+def read_row() -> SitePreferences:
+    """Return the row with its last author; it is made when a flush of the database took it."""
+    row, _ = SitePreferences.objects.select_related("changed_by").get_or_create(pk=1)
+    return row
+
+
+def log_change(user: User, target: SitePreferences | User, changes: tuple[str, ...]) -> None:
+    """Write a LogEntry that reads "Changed S3 Replication Delay: 60 → 90."."""
+    LogEntry.objects.log_actions(
+        user_id=user.pk,
+        queryset=[target],
+        action_flag=CHANGE,
+        change_message=[{"changed": {"fields": list(changes)}}],
+        single_object=True,
+    )
+
+
+def describe_changes(old: SitePreferences, new: SitePreferences) -> tuple[str, ...]:
+    """Return each difference between two rows in words, with the old and the new value."""
+    changes: list[str] = []
+    for name in FIELDS:
+        before, after = getattr(old, name), getattr(new, name)
+        if before == after:
+            continue
+        label = str(SitePreferences._meta.get_field(name).verbose_name)
+        if name == "s3_configuration":
+            changes += [f"{label}: {change}" for change in _configuration_changes(before, after)]
+        elif name == "s3_replication_ip_addresses":
+            changes += [f"{label}: {change}" for change in _line_changes(before, after)]
+        else:
+            changes.append(f"{label}: {_shown(before)} → {_shown(after)}")
+    if len(changes) > MOST_CHANGES_LOGGED:
+        rest = len(changes) - MOST_CHANGES_LOGGED
+        changes = [*changes[:MOST_CHANGES_LOGGED], f"{rest} more"]
+    return tuple(changes)
+
+
+def _configuration_changes(before: str, after: str) -> list[str]:
+    old, new = _entries(before), _entries(after)
+    if old is None or new is None:
+        return [f"{_shown(before)} → {_shown(after)}"]
+    changes = [f"removed {name} ({_fields(old[name])})" for name in old if name not in new]
+    for name, entry in new.items():
+        if name not in old:
+            changes.append(f"added {name} ({_fields(entry)})")
+        elif isinstance(entry, dict) and isinstance(old[name], dict):
+            changes += [
+                f"{name}.{field}: {_shown(old[name].get(field))} → {_shown(entry.get(field))}"
+                for field in dict.fromkeys([*old[name], *entry])
+                if (old[name].get(field) or "") != (entry.get(field) or "")
+            ]
+        elif entry != old[name]:
+            changes.append(f"{name}: {_shown(old[name])} → {_shown(entry)}")
+    return changes or ["order or empty fields"]
+
+
+def _entries(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _fields(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return _shown(entry)
+    return ", ".join(f"{field} {_shown(value)}" for field, value in entry.items() if value != "")
+
+
+def _line_changes(before: str, after: str) -> list[str]:
+    old = [line.strip() for line in split_lines(before) if line.strip()]
+    new = [line.strip() for line in split_lines(after) if line.strip()]
+    known, kept = set(old), set(new)
+    removed = [f"removed {_shown(line)}" for line in old if line not in kept]
+    added = [f"added {_shown(line)}" for line in new if line not in known]
+    return removed + added or ["order or layout"]
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str):
+        return shortened(value, 200)
+    return shortened(json.dumps(value, ensure_ascii=False), 200)
+
+
+def _at(when: datetime | None) -> str:
+    if when is None:
+        return ""
+    when = when.astimezone(UTC)
+    today = when.date() == timezone.now().astimezone(UTC).date()
+    return f" at {when:%H:%M} UTC" if today else f" on {when.day} {when:%b %Y} at {when:%H:%M} UTC"

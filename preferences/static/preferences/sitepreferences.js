@@ -1,0 +1,40 @@
+/* The page Site Preferences works without this script; it adds focus, places and names. */
+
+import { namesIn, offsetOf } from "./text.js";
+
+const summary = document.getElementById("error-summary");
+if (summary) summary.focus();
+
+for (const link of document.querySelectorAll("#error-summary a[href^='#']")) {
+  link.addEventListener("click", (event) => {
+    const field = document.getElementById(link.hash.slice(1));
+    if (!field) return;
+    event.preventDefault();
+    field.closest("details").open = true;
+    field.focus();
+    if (link.dataset.line && field.tagName === "TEXTAREA") showPlace(field, link.dataset);
+  });
+}
+
+function showPlace(field, { line, column }) {
+  const offset = offsetOf(field.value, Number(line), Number(column) || 1);
+  field.setSelectionRange(offset, offset);
+  const lineHeight = parseFloat(getComputedStyle(field).lineHeight) || 18;
+  field.scrollTop = Math.max(0, (Number(line) - 4) * lineHeight);
+}
+
+const configuration = document.getElementById("id_s3_configuration");
+const names = document.getElementById("configuration-names");
+if (configuration) {
+  configuration.addEventListener("change", () => {
+    const found = namesIn(configuration.value);
+    if (found === null) return;
+    names.replaceChildren(
+      ...found.map((name) => {
+        const option = document.createElement("option");
+        option.value = name;
+        return option;
+      }),
+    );
+  });
+}

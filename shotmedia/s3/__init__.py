@@ -1,0 +1,1 @@
+"""Everything that speaks S3. Knows no Django."""

@@ -1,0 +1,19 @@
+"""Addresses of the site."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+
+from shotmedia import views
+
+urlpatterns = [
+    path("login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("readyz", views.readyz),
+    path("metrics", views.metrics),
+    path("", include("media.urls")),
+    path("", include("preferences.urls")),
+    # Before the admin, whose catch-all would answer 404 (and redirects to a trailing slash).
+    path("", include("speedtest.urls")),
+    path("admin/", admin.site.urls),
+]

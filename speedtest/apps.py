@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SpeedtestConfig(AppConfig):
+    name = "speedtest"
+    verbose_name = "Speed test"

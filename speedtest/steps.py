@@ -1,0 +1,460 @@
+"""The steps of a test that speak to S3: server's checks, links, replays, clean-up.
+
+Everything stays below `<prefix>/.speedtest/`: the callers refuse other paths, and where a role is
+assumed its session is limited to it.
+"""
+
+import hashlib
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from preferences.snapshot import Preferences
+from shotmedia.s3.config import BucketConfig
+from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
+from shotmedia.s3.presign import CredentialsHolder, Signer, response_overrides
+from shotmedia.s3.probe import check_configuration, test_credentials
+from shotmedia.s3.probe_calls import Caller, Reply
+from shotmedia.s3.probe_cleanup import Stored, remove_below
+from shotmedia.s3.probe_cors import diagnose_cors, judge_exposed, preflight
+from shotmedia.s3.probe_documents import RUNS_PATH
+from shotmedia.s3.probe_judgements import (
+    Finding,
+    Outcome,
+    explain_refusal,
+    judge_removal,
+    size_text,
+)
+from speedtest.plan import LINK_SECONDS, MIB, seed_name, sizes
+
+SEED_PART = 8 * MIB
+SWEEP_AFTER = timedelta(hours=1)
+"""Objects of tests that are older were left behind: a closed laptop, a killed server."""
+REPLAYS = {
+    "get": "GET",
+    "put": "PUT",
+    "etag": "PUT",
+}
+"""What the browser may ask the server to repeat, by the method that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is tested: a configuration, and how the site uses it."""
+
+    config: BucketConfig
+    download_only: bool
+    """The replica: the site never writes to it."""
+    primary: BucketConfig | None
+    replica: BucketConfig | None
+    """The replica that test objects are copied to, when this is the primary."""
+
+
+def target_of(preferences: Preferences, name: str) -> Target | None:
+    """The configuration `name` as a target, None when there is no such one."""
+    config = preferences.configurations.get(name)
+    if config is None:
+        return None
+    primary, replica = preferences.primary, preferences.replica
+    is_primary = primary is not None and primary.name == name
+    is_replica = replica is not None and replica.name == name and not is_primary
+    return Target(config, is_replica, primary, replica if is_primary else None)
+
+
+def server_findings(
+    target: Target, path: str, origin: str, plan: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """The server's checks, one finding at a time; its objects go below `path` + "server/"."""
+    return check_configuration(
+        target.config,
+        origin,
+        run_path=f"{path}server/",
+        download_only=target.download_only,
+        fallback_path=seed_name(plan),
+    )
+
+
+# --- Links for the browser ------------------------------------------------------------------
+
+
+def prepare(
+    target: Target, path: str, plan: Mapping[str, Any], *, measure: bool
+) -> Iterator[dict[str, Any]]:
+    """Make what the browser needs. Yields {"progress": sentence} and at last {"links": ...}.
+
+    measure: also the seed object and links for the measurement.
+    Raises CredentialsUnavailable: without credentials nothing can be signed.
+    """
+    yield {"progress": "Signing links for your browser."}
+    holder = test_credentials(target.config)
+    holder.get(LINK_SECONDS)
+    caller = Caller(target.config, holder)
+    signer = Signer(target.config, holder)
+    links: dict[str, Any] = {
+        "host": signer.endpoint.origin,
+        "expires_in": LINK_SECONDS,
+        "get": None,
+        "seed": None,
+        "notes": [],
+        "download_only": False,
+    }
+    yield from _links_for_checks(links, caller, signer, path, plan)
+    links["download_only"] = target.download_only and links.pop("refused", False)
+    if measure or links["get"] is None:
+        yield from _link_of_seed(links, target, caller, signer, plan)
+    if links["get"] is None and links["seed"]:
+        links["get"] = {"url": links["seed"]["url"], "sha256": "", "range": "bytes=0-1023"}
+    if measure:
+        links["uploads"] = [
+            {
+                str(size): _sign_put(signer, f"{path}browser/up-{stream}-{size}.bin", size)
+                for size in sizes(plan)
+            }
+            for stream in range(plan["streams"])
+        ]
+    yield {"links": links}
+
+
+def _links_for_checks(
+    links: dict[str, Any], caller: Caller, signer: Signer, path: str, plan: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    size = plan["small_bytes"]
+    body = os.urandom(size)
+    put_path = f"{path}browser/put-1k.bin"
+    links["put"] = {"url": _sign_put(signer, put_path, size), "bytes": size}
+    links["read_back"] = {"url": _sign_get(signer, put_path)}
+    links["multipart"] = None
+    try:
+        get_path = f"{path}browser/get-1k.bin"
+        reply = caller.send("PutObject", "PUT", get_path, body=body)
+        links["refused"] = reply.status == 403
+        if reply.ok:
+            digest = hashlib.sha256(body).hexdigest()
+            links["get"] = {"url": _sign_get(signer, get_path), "sha256": digest, "range": ""}
+        part_path = f"{path}browser/multipart.bin"
+        upload_id, _ = begin_upload(caller, part_path)
+        if upload_id:
+            query = (("partNumber", "1"), ("uploadId", upload_id))
+            url = signer.sign("PUT", part_path, LINK_SECONDS, query, {"content-length": size}).url
+            links["multipart"] = {"url": url, "bytes": size, "upload_id": upload_id}
+    except Unreachable as error:
+        # The browser may get through where this server does not; the links work all the same.
+        links["notes"].append(f"This server could not prepare test objects: {error.message}")
+        yield {"progress": "This server does not reach S3; your browser may."}
+
+
+def _sign_get(signer: Signer, path: str) -> str:
+    # An answer cached without CORS headers would make a later fetch of it fail.
+    query = response_overrides("", "", "no-store")
+    return signer.sign("GET", path, LINK_SECONDS, query).url
+
+
+def _sign_put(signer: Signer, path: str, size: int) -> str:
+    # Whoever gets hold of the link can store this many bytes, and no more.
+    return signer.sign("PUT", path, LINK_SECONDS, (), {"content-length": size}).url
+
+
+# --- The seed -------------------------------------------------------------------------------
+
+
+def _link_of_seed(
+    links: dict[str, Any],
+    target: Target,
+    caller: Caller,
+    signer: Signer,
+    plan: Mapping[str, Any],
+) -> Iterator[dict[str, Any]]:
+    path, size = seed_name(plan), plan["seed_bytes"]
+    try:
+        note = ""
+        if not _has_seed(caller, path, size):
+            note = yield from _make_seed(target, caller, path, size)
+    except (Unreachable, CredentialsUnavailable) as error:
+        # Not a reason to skip the measurement: the seed may be there, and the browser will see.
+        links["notes"].append(f"This server could not look for the test file: {error.message}")
+        note = ""
+    if note:
+        links["notes"].append(note)
+        return
+    links["seed"] = {"url": _sign_get(signer, path), "bytes": size}
+
+
+def _has_seed(caller: Caller, path: str, size: int) -> bool:
+    reply = caller.send("HeadObject", "HEAD", path)
+    return (
+        reply.ok
+        and reply.headers.get("Content-Length") == str(size)
+        and bool(reply.headers.get("x-amz-meta-sha256"))
+    )
+
+
+def _make_seed(target: Target, caller: Caller, path: str, size: int) -> Iterator[dict[str, Any]]:
+    """Make the seed here, or on the primary where this bucket may not be written to.
+
+    Yields progress; returns "" or a sentence that says why there is no seed.
+    """
+    refusal = yield from write_seed(caller, path, size)
+    if refusal is None:
+        return ""
+    if not (target.download_only and target.primary):
+        return (
+            f"The test file ({size_text(size)}) could not be stored: S3 said {refusal.said()}. "
+            "So downloads are not measured."
+        )
+    primary = Caller(target.primary, test_credentials(target.primary))
+    if not _has_seed(primary, path, size):
+        refusal = yield from write_seed(primary, path, size)
+        if refusal is not None:
+            return (
+                f"The test file could not be stored on “{target.primary.name}”, from where it "
+                f"would be replicated: S3 said {refusal.said()}. So downloads are not measured."
+            )
+    return (
+        f"The test file ({size_text(size)}) is on “{target.primary.name}”, but has not been "
+        f"replicated to “{target.config.name}” yet. Run the test again when S3 has copied it; if "
+        f"it never comes, the replication rule does not cover {target.primary.key(path)}."
+    )
+
+
+def write_seed(caller: Caller, path: str, size: int) -> Iterator[dict[str, Any]]:
+    """Store `size` random bytes under `path`, with their SHA-256 as metadata.
+
+    Yields progress; returns None, or the reply with which S3 refused. Raises Unreachable.
+    """
+    if not path.startswith(".speedtest/seed-"):
+        raise ValueError(f"{path!r} is no seed.")
+    yield {"progress": f"Making the test file ({size_text(size)}), once for this bucket."}
+    key = int.from_bytes(os.urandom(16))
+    digest = hashlib.sha256()
+    for part in _random_parts(key, size):
+        digest.update(part)
+    headers = {"x-amz-meta-sha256": digest.hexdigest()}
+    if size <= SEED_PART:
+        body = b"".join(_random_parts(key, size))
+        reply = caller.send("PutObject", "PUT", path, headers=headers, body=body, read_timeout=60)
+        return None if reply.ok else reply
+    upload_id, reply = begin_upload(caller, path, headers)
+    if not upload_id:
+        return reply
+    finished = False
+    try:
+        tags: list[str] = []
+        for number, part in enumerate(_random_parts(key, size), 1):
+            reply = caller.send(
+                "UploadPart",
+                "PUT",
+                path,
+                query=(("partNumber", str(number)), ("uploadId", upload_id)),
+                body=part,
+                read_timeout=60,
+            )
+            if not reply.ok:
+                return reply
+            tags.append(reply.headers.get("ETag", ""))
+            done = min(number * SEED_PART, size)
+            yield {"progress": f"Making the test file: {size_text(done)} of {size_text(size)}."}
+        reply = complete_upload(caller, path, upload_id, tags)
+        finished = reply.ok
+        return None if finished else reply
+    finally:
+        if not finished:
+            query = (("uploadId", upload_id),)
+            caller.send("AbortMultipartUpload", "DELETE", path, query=query)
+
+
+def begin_upload(
+    caller: Caller, path: str, headers: Mapping[str, str] | None = None
+) -> tuple[str, Reply]:
+    """Begin a multipart upload: its id, or "" when S3 refuses, and the reply.
+
+    Raises Unreachable.
+    """
+    reply = caller.send(
+        "CreateMultipartUpload", "POST", path, query=(("uploads", ""),), headers=headers, body=b""
+    )
+    text = reply.body.decode("utf-8", "replace")
+    start, end = text.find("<UploadId>"), text.find("</UploadId>")
+    return text[start + len("<UploadId>") : end] if reply.ok and start >= 0 else "", reply
+
+
+def _random_parts(key: int, size: int) -> Iterator[bytes]:
+    """The same random bytes for the same key, a part at a time: the hash is needed first."""
+    generator = random.Random(key)  # noqa: S311 (incompressible is all that it has to be)
+    for offset in range(0, size, SEED_PART):
+        yield generator.randbytes(min(SEED_PART, size - offset))
+
+
+def complete_upload(caller: Caller, path: str, upload_id: str, tags: list[str]) -> Reply:
+    """Complete a multipart upload of parts 1, 2, ... Raises Unreachable.
+
+    S3 may answer 200 and still say <Error> in the body (API Reference); that is no success.
+    """
+    parts = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
+        for number, tag in enumerate(tags, 1)
+    )
+    reply = caller.send(
+        "CompleteMultipartUpload",
+        "POST",
+        path,
+        query=(("uploadId", upload_id),),
+        body=f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode(),
+        read_timeout=60,
+    )
+    return replace(reply, status=500) if reply.ok and b"<Error>" in reply.body else reply
+
+
+# --- When the browser got no answer ----------------------------------------------------------
+
+
+def replay(target: Target, path: str, origin: str, what: str) -> Finding:
+    """Send the request that failed in the browser from here, with the same Origin.
+
+    A browser tells scripts nothing about a refused request; this shows what S3 says.
+    what: a name in REPLAYS. Raises CredentialsUnavailable.
+    """
+    holder = test_credentials(target.config)
+    start = time.perf_counter()
+    try:
+        outcome = _replayed(target, Caller(target.config, holder, public=True), path, origin, what)
+    except Unreachable as error:
+        outcome = Outcome("fail", error.message, error.operation, error.code, error.request_id)
+        if target.config.public_endpoint() != target.config.service_endpoint():
+            outcome = _replayed_elsewhere(target, holder, path, origin, what, outcome)
+    ms = round((time.perf_counter() - start) * 1000)
+    return outcome.as_finding(what, "The same request from this server", ms)
+
+
+def _replayed_elsewhere(
+    target: Target,
+    holder: CredentialsHolder,
+    path: str,
+    origin: str,
+    what: str,
+    first: Outcome,
+) -> Outcome:
+    """The browser's endpoint is out of this server's reach: the regional one knows the rules."""
+    try:
+        outcome = _replayed(target, Caller(target.config, holder), path, origin, what)
+    except Unreachable:
+        return first
+    host = target.config.service_endpoint().host
+    return replace(outcome, message=f"{outcome.message} (Asked at {host}; {first.message})")
+
+
+def _replayed(target: Target, caller: Caller, path: str, origin: str, what: str) -> Outcome:
+    config = target.config
+    method, headers = REPLAYS[what], {"Origin": origin}
+    if method == "GET":
+        reply = caller.send("GetObject", "GET", f"{path}browser/get-1k.bin", headers=headers)
+        doing = "download"
+    else:
+        reply = caller.send(
+            "PutObject", "PUT", f"{path}browser/replay.bin", headers=headers, body=b"x"
+        )
+        doing = "upload"
+    if what == "etag" and reply.ok:
+        return judge_exposed(config, origin, [("PUT", reply, ("etag",))])
+    if not reply.ok and not (method == "GET" and reply.status == 404):
+        return explain_refusal(config, reply, doing, download_only=target.download_only)
+
+    def ask(asked_origin: str, asked_method: str, names: str) -> Reply:
+        return preflight(caller, f"{path}browser/preflight", asked_origin, asked_method, names)
+
+    outcome = diagnose_cors(config, ask, origin, download_only=target.download_only)
+    if outcome.status != "fail":
+        return replace(
+            outcome,
+            status="pass",
+            message="The same request passes from this server, with this site's origin. So "
+            "something between your browser and S3 stops it: a proxy, an extension, a VPN, or the "
+            "browser's protection of the local network.",
+            fix="Try another network or a private window without extensions.",
+            paste="",
+        )
+    return outcome
+
+
+# --- After ----------------------------------------------------------------------------------
+
+
+def complete_part(target: Target, path: str, upload_id: str, etag: str) -> Finding:
+    """Complete the multipart upload whose one part the browser has sent."""
+    caller = Caller(target.config, test_credentials(target.config))
+    start = time.perf_counter()
+    reply = complete_upload(caller, f"{path}browser/multipart.bin", upload_id, [etag])
+    outcome = (
+        Outcome("pass", "The part that your browser uploaded was joined.", reply.operation)
+        if reply.ok
+        else explain_refusal(target.config, reply, "complete multipart uploads")
+    )
+    return Finding(
+        "multipart",
+        "Multipart upload",
+        outcome.status,
+        round((time.perf_counter() - start) * 1000),
+        reply.operation,
+        reply.code,
+        reply.request_id,
+        outcome.message,
+        outcome.fix,
+        outcome.documents,
+    )
+
+
+def clean_up(
+    target: Target, path: str, plan: Mapping[str, Any], interrupted: Sequence[str] = ()
+) -> list[Finding]:
+    """Remove a test's objects and uploads, here and on the replica, and look afterwards.
+
+    Also what older tests left behind, and below the paths of `interrupted` ones: an upload that
+    was under way when they ended may have been stored after they were cleaned up. Troubles are
+    findings.
+    """
+    configs = [target.config] + ([target.replica] if target.replica else [])
+    known = [Stored(one) for one in test_paths(path, plan)]
+    return [_clean_one(config, path, known, interrupted) for config in configs]
+
+
+def test_paths(path: str, plan: Mapping[str, Any]) -> list[str]:
+    """Every path that a test may store under, for roles that may not list."""
+    names = ["get-1k.bin", "put-1k.bin", "multipart.bin", "replay.bin"]
+    for stream in range(plan["streams"]):
+        names += [f"up-{stream}-{size}.bin" for size in sizes(plan)]
+    return [f"{path}browser/{name}" for name in names]
+
+
+def _clean_one(
+    config: BucketConfig, path: str, known: list[Stored], interrupted: Sequence[str]
+) -> Finding:
+    start = time.perf_counter()
+    before = (datetime.now(UTC) - SWEEP_AFTER).strftime("%Y-%m-%dT%H:%M:%S")
+    where = f"“{config.name}” ({config.bucket})"
+    try:
+        deadline = time.monotonic() + 60
+        caller = Caller(config, test_credentials(config), deadline=deadline)
+        removal = remove_below(caller, path, known=known)
+        swept = [remove_below(caller, one) for one in interrupted]
+        swept.append(remove_below(caller, RUNS_PATH, older_than=before))
+        outcome = judge_removal(config, removal, where=where)
+        found = sum(one.objects + one.uploads for one in swept)
+        if found:
+            outcome = replace(
+                outcome,
+                message=f"{outcome.message} {found} left over from earlier tests were removed too.",
+            )
+    except (Unreachable, CredentialsUnavailable) as error:
+        outcome = Outcome(
+            "fail",
+            f"The test objects in {where} could not be removed now: {error.message} The next test "
+            "removes what is older than an hour.",
+            error.operation,
+            error.code,
+            error.request_id,
+        )
+    ms = round((time.perf_counter() - start) * 1000)
+    return outcome.as_finding("cleanup", f"Clean-up of {config.name}", ms)

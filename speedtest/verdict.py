@@ -1,0 +1,74 @@
+"""One sentence out of two columns of checks: what the server found, what the browser found."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+BROWSER_FACING = ("cors", "exposed")
+"""Checks that the server makes on the browser's behalf."""
+
+Findings = Iterable[Mapping[str, Any]]
+
+
+def leading(server: Findings, browser: Findings) -> Mapping[str, Any] | None:
+    """The failed finding to mend first: CORS, then the server's, then the browser's; or None."""
+    server, browser = list(server), list(browser)
+    failed = _failed(f for f in server if f["check"] in BROWSER_FACING)
+    failed += _failed(server) + _failed(browser)
+    return failed[0] if failed else None
+
+
+def verdict(
+    server: Findings, browser: Findings, cleanup: Findings = (), *, state: str = "done"
+) -> tuple[str, str]:
+    """The status (pass, warn, fail) and the sentence. "Speed test reference", section 8.
+
+    server, browser, cleanup: findings as plain values; state: how the test ended.
+    """
+    server, browser, cleanup = list(server), list(browser), list(cleanup)
+    cors = _failed(f for f in server if f["check"] in BROWSER_FACING)
+    jobs = _failed(f for f in server if f["check"] not in BROWSER_FACING)
+    people = _failed(browser)
+    tested = any(finding["status"] in ("pass", "warn") for finding in browser)
+    if cors:
+        lead = cors[0]["message"]
+        if jobs:
+            return "fail", f"{lead} On the server too: {jobs[0]['message']}"
+        return "fail", lead
+    if jobs and people:
+        return "fail", f"Neither this server nor your browser gets through: {jobs[0]['message']}"
+    if jobs and tested:
+        return (
+            "fail",
+            "Artists are fine; what this server does itself is not (checking uploads and replica "
+            f"copies): {jobs[0]['message']}",
+        )
+    if jobs:
+        return "fail", jobs[0]["message"]
+    if people:
+        return (
+            "fail",
+            "The bucket and the site's rights are fine; your browser is kept from the bucket: "
+            f"{people[0]['message']}",
+        )
+    if state == "stopped":
+        return "warn", "The test was stopped before its end; nothing had failed so far."
+    if state == "left":
+        return "warn", "The page was closed before the end; nothing had failed so far."
+    if state == "failed":
+        return "fail", "The checks passed, but the measurement could not be finished."
+    if not tested:
+        return "warn", "This server reaches the bucket; the browser was not tested."
+    left = _failed(cleanup)
+    if left:
+        return "warn", f"Everything works, except that {left[0]['message'][:1].lower()}" + (
+            left[0]["message"][1:]
+        )
+    warnings = sum(f["status"] == "warn" for f in [*server, *browser, *cleanup])
+    if warnings:
+        noted = "one thing" if warnings == 1 else f"{warnings} things"
+        return "warn", f"Everything works; {noted} below should be looked at."
+    return "pass", "Everything works: this server and your browser both reach the bucket."
+
+
+def _failed(findings: Findings) -> list[Mapping[str, Any]]:
+    return [finding for finding in findings if finding["status"] == "fail"]

@@ -1,0 +1,424 @@
+"""/admin/speedtest: the page, and the steps that its script asks for."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from preferences.addresses import client_address
+from preferences.snapshot import Preferences, current_preferences
+from shotmedia.middleware import allow_hosts
+from shotmedia.s3.config import BucketConfig, ConfigError
+from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
+from shotmedia.s3.probe import CHECKS
+from speedtest import steps
+from speedtest.models import SpeedTestRun
+from speedtest.plan import RUN_SECONDS, merged, most_bytes, seconds
+from speedtest.verdict import leading, verdict
+
+HISTORY = 20
+"""Results that the page lists; the admin's list has all."""
+ANSWERS = ("done", "stopped", "failed", "left")
+BROWSER_CHECKS = ("context", "reach", "get", "put", "readback", "range", "multipart", "measure")
+STATUSES = ("pass", "warn", "fail", "skip")
+FIGURES = {
+    "first_ms",
+    "idle_median_ms",
+    "idle_p95_ms",
+    "jitter_ms",
+    "bytes_used",
+    "hidden",
+}
+DIRECTIONS = ("upload", "upload_single", "download", "download_single")
+DIRECTION_FIGURES = {
+    "mbps",
+    "warm_mbps",
+    "p10",
+    "p50",
+    "p90",
+    "bytes",
+    "seconds",
+    "streams",
+    "variation",
+    "errors",
+    "unfinished",
+    "short",
+    "steady",
+    "capped",
+}
+
+View = Callable[..., HttpResponse]
+
+
+def for_admins(view: View) -> View:
+    """Let staff in who may change Site Preferences; others get 403 (anonymous: log in first)."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user = request.user
+        if not (user.is_staff and user.has_perm("preferences.change_sitepreferences")):
+            raise PermissionDenied("Speed tests are for admins who may change Site Preferences.")
+        return view(request, *args, **kwargs)
+
+    return never_cache(checked)
+
+
+def plan() -> dict[str, Any]:
+    """The measurement plan, with what settings.SPEEDTEST_PLAN changes."""
+    return merged(getattr(settings, "SPEEDTEST_PLAN", {}))
+
+
+# --- The page -------------------------------------------------------------------------------
+
+
+@for_admins
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """The page. It may call the configurations' hosts, and no others."""
+    preferences = current_preferences()
+    options = [_option(preferences, config) for config in preferences.configurations.values()]
+    chosen = request.GET.get("configuration", "")
+    if chosen not in preferences.configurations:
+        chosen = preferences.primary.name if preferences.primary else ""
+    current = plan()
+    data = {
+        "start": reverse("speedtest:start"),
+        "plan": current,
+        "checks": [[check.name, check.title] for check in CHECKS],
+        "hosts": {option["name"]: option["host"] for option in options},
+    }
+    runs = SpeedTestRun.objects.select_related("user").exclude(state="running")[:HISTORY]
+    context = {
+        **admin.site.each_context(request),
+        "title": "Speed test",
+        "options": options,
+        "chosen": chosen,
+        "data": data,
+        "history": [row(run) for run in runs],
+        "most_bytes": most_bytes(current, "standard"),
+        "seed_bytes": current["seed_bytes"],
+        "seconds": seconds(current),
+        "problems": preferences.problems,
+    }
+    response = render(request, "speedtest/page.html", context)
+    return allow_hosts(response, [o["host"] for o in options if o["host"]], "connect-src")
+
+
+def _option(preferences: Preferences, config: BucketConfig) -> dict[str, Any]:
+    uses = []
+    if preferences.primary and preferences.primary.name == config.name:
+        uses.append("Storage Location")
+    if preferences.replica and preferences.replica.name == config.name:
+        uses.append("replica")
+    try:
+        host = config.public_endpoint().origin
+    except ConfigError:
+        host = ""
+    return {
+        "name": config.name,
+        "uses": ", ".join(uses),
+        "bucket": config.bucket,
+        "region": config.region,
+        "host": host,
+    }
+
+
+def row(run: SpeedTestRun) -> dict[str, Any]:
+    """One line of the history, as plain values for the template and for JSON."""
+    figures = run.figures
+    return {
+        "id": str(run.pk),
+        "when": timezone.localtime(run.started_at).strftime("%Y-%m-%d %H:%M"),
+        "iso": run.started_at.isoformat(),
+        "configuration": run.configuration,
+        "who": run.user.get_username() if run.user else "(removed)",
+        "address": run.address,
+        "status": run.verdict_status,
+        "verdict": run.verdict,
+        "download": _mbps(figures.get("download")),
+        "upload": _mbps(figures.get("upload")),
+        "latency": _ms(figures.get("idle_median_ms")),
+    }
+
+
+def _mbps(direction: dict[str, Any] | None) -> str:
+    rate = (direction or {}).get("mbps")
+    if rate is None:
+        return "–"
+    return f"{rate:.0f} Mbit/s" if rate >= 100 else f"{rate:.1f} Mbit/s"
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f} ms"
+
+
+# --- Steps ----------------------------------------------------------------------------------
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    """The JSON of a request; a beacon can only send it as a form's field "result"."""
+    text = request.POST.get("result") or request.body.decode("utf-8", "replace") or "{}"
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _problem(message: str, status: int = 400, **more: Any) -> JsonResponse:
+    return JsonResponse({"message": message, **more}, status=status)
+
+
+def _origin(request: HttpRequest) -> str:
+    """This site as the browser sees it: Django has checked a POST's Origin against the site."""
+    return request.headers.get("Origin") or f"{request.scheme}://{request.get_host()}"
+
+
+@for_admins
+@require_POST
+def start(request: HttpRequest) -> JsonResponse:
+    """Begin a test: {"configuration", "mode", "end": id of a test to end first}."""
+    body = _body(request)
+    name = body.get("configuration")
+    target = steps.target_of(current_preferences(), name) if isinstance(name, str) else None
+    if target is None:
+        return _problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
+    if body.get("mode") not in SpeedTestRun.Mode.values:
+        return _problem("“mode” must be quick or standard.")
+    for running in SpeedTestRun.objects.filter(
+        user=request.user, configuration=name, state="running"
+    ):
+        age = (timezone.now() - running.started_at).total_seconds()
+        if age > RUN_SECONDS or body.get("end") == str(running.pk):
+            _finish(running, target, "left", [], {})
+        else:
+            return _problem(
+                f"You have a test of “{name}” running since "
+                f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
+                409,
+                running=str(running.pk),
+            )
+    try:
+        with transaction.atomic():
+            run = SpeedTestRun.objects.create(
+                user=request.user,
+                configuration=name,
+                place=target.config.fingerprint,
+                bucket=target.config.bucket,
+                region=target.config.region,
+                mode=body["mode"],
+                started_at=timezone.now(),
+                address=client_address(request),
+                user_agent=request.headers.get("User-Agent", "")[:400],
+            )
+    except IntegrityError:
+        return _problem(f"A test of “{name}” has just been started in another tab.", 409)
+    steps_urls = {
+        step: reverse(f"speedtest:{step}", args=[run.pk])
+        for step in ("server", "prepare", "replay", "complete", "finish")
+    }
+    return JsonResponse({"run": str(run.pk), "urls": steps_urls})
+
+
+def _running(request: HttpRequest, run_id: UUID) -> tuple[SpeedTestRun, steps.Target | None]:
+    """A person's own running test, and its target (None when the configuration is gone)."""
+    run = get_object_or_404(SpeedTestRun, pk=run_id, user=request.user, state="running")
+    target = steps.target_of(current_preferences(), run.configuration)
+    # A configuration that was pointed elsewhere meanwhile is another place.
+    if target is not None and target.config.fingerprint != run.place:
+        target = None
+    return run, target
+
+
+_CHANGED = "The configuration was changed while the test ran. Reload the page and start again."
+
+
+def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]) -> View:
+    """Hand a person's running test and its target to a step of it; S3's refusals become JSON."""
+
+    @for_admins
+    @require_POST
+    @wraps(view)
+    def checked(request: HttpRequest, run_id: UUID) -> HttpResponse:
+        run, target = _running(request, run_id)
+        if target is None:
+            return _problem(_CHANGED, 409)
+        try:
+            return view(request, run, target)
+        except (CredentialsUnavailable, Unreachable) as error:
+            return _problem(error.message, 502)
+
+    return checked
+
+
+def _lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
+    """JSON lines, each sent when it is known."""
+    response = StreamingHttpResponse(
+        (json.dumps(event) + "\n" for event in events), content_type="application/x-ndjson"
+    )
+    # nginx would collect the lines otherwise.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+@step
+def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
+    """Run the server's checks and send each finding as it comes."""
+    origin, current = _origin(request), plan()
+
+    def events() -> Iterator[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        try:
+            for finding in steps.server_findings(target, run.path, origin, current):
+                found.append(finding.as_dict())
+                yield found[-1]
+        finally:
+            SpeedTestRun.objects.filter(pk=run.pk).update(server_findings=found)
+
+    return _lines(events())
+
+
+@step
+def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
+    """Sign the links of a test and make its objects: progress lines, then the links."""
+    measure, current = run.mode == SpeedTestRun.Mode.STANDARD, plan()
+
+    def events() -> Iterator[dict[str, Any]]:
+        try:
+            yield from steps.prepare(target, run.path, current, measure=measure)
+        except (CredentialsUnavailable, Unreachable) as error:
+            yield {"problem": f"The site cannot sign links: {error.message}"}
+
+    return _lines(events())
+
+
+@step
+def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
+    """Repeat from here what failed in the browser: {"what": "get", "put" or "etag"}."""
+    what = _body(request).get("what")
+    if what not in steps.REPLAYS:
+        return _problem(f"“what” must be one of {', '.join(steps.REPLAYS)}.")
+    return JsonResponse(steps.replay(target, run.path, _origin(request), what).as_dict())
+
+
+@step
+def complete(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
+    """Complete the multipart upload of the browser's check: {"upload_id", "etag"}."""
+    body = _body(request)
+    upload_id, etag = body.get("upload_id"), body.get("etag")
+    if not isinstance(upload_id, str) or not re.fullmatch(r"[^\s<>&]{1,1024}", upload_id):
+        return _problem("“upload_id” is missing.")
+    if not isinstance(etag, str) or not re.fullmatch(r'"?[0-9A-Za-z-]{1,80}"?', etag):
+        return _problem("“etag” must be an ETag as S3 gave it.")
+    return JsonResponse(steps.complete_part(target, run.path, upload_id, etag).as_dict())
+
+
+@for_admins
+@require_POST
+def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
+    """End a test: {"state", "findings", "figures"}. Removes its objects, and stores the result."""
+    run, target = _running(request, run_id)
+    body = _body(request)
+    state = body.get("state") if body.get("state") in ANSWERS else "failed"
+    if target is None:
+        run.state, run.finished_at = "failed", timezone.now()
+        run.verdict_status, run.verdict = "warn", _CHANGED
+        run.save()
+        return _problem(_CHANGED, 409)
+    _finish(run, target, state, clean_findings(body.get("findings")), clean_figures(body))
+    return JsonResponse(
+        {
+            "verdict": {"status": run.verdict_status, "text": run.verdict},
+            "leading": leading(run.server_findings, run.browser_findings),
+            "cleanup": run.cleanup,
+            "figures": run.figures,
+            "row": row(run),
+        }
+    )
+
+
+def _finish(
+    run: SpeedTestRun,
+    target: steps.Target,
+    state: str,
+    findings: list[dict[str, Any]],
+    figures: dict[str, Any],
+) -> None:
+    run.refresh_from_db(fields=["server_findings"])
+    interrupted = SpeedTestRun.objects.filter(
+        configuration=run.configuration,
+        place=run.place,
+        state__in=("left", "stopped", "failed"),
+        finished_at__gt=timezone.now() - 2 * steps.SWEEP_AFTER,
+    ).exclude(pk=run.pk)[:5]
+    findings_after = steps.clean_up(target, run.path, plan(), [one.path for one in interrupted])
+    run.cleanup = [finding.as_dict() for finding in findings_after]
+    run.state, run.browser_findings, run.figures = state, findings, figures
+    run.finished_at = timezone.now()
+    run.verdict_status, run.verdict = verdict(
+        run.server_findings, run.browser_findings, run.cleanup, state=state
+    )
+    run.save()
+
+
+# --- What a browser sends is not trusted ------------------------------------------------------
+
+
+def clean_findings(value: Any) -> list[dict[str, Any]]:
+    """A browser's findings reduced to what findings are made of. Pure."""
+    cleaned = []
+    for finding in value if isinstance(value, list) else []:
+        if not isinstance(finding, dict) or finding.get("check") not in BROWSER_CHECKS:
+            continue
+        if finding.get("status") not in STATUSES:
+            continue
+        texts = ("check", "title", "status", "call", "code", "request_id", "message", "fix")
+        documents = finding.get("documents")
+        documents = documents if isinstance(documents, list) else []
+        cleaned.append(
+            {name: str(finding.get(name) or "")[:2000] for name in texts}
+            | {
+                "ms": _number(finding.get("ms")),
+                "documents": [
+                    [str(part)[:8000] for part in document]
+                    for document in documents[:4]
+                    if isinstance(document, list) and len(document) == 2
+                ],
+            }
+        )
+    return cleaned[: len(BROWSER_CHECKS)]
+
+
+def clean_figures(body: dict[str, Any]) -> dict[str, Any]:
+    """A browser's figures: known names and finite, non-negative numbers only. Pure."""
+    given = body.get("figures")
+    given = given if isinstance(given, dict) else {}
+    figures: dict[str, Any] = {name: _number(given.get(name)) for name in FIGURES & set(given)}
+    for direction in DIRECTIONS:
+        values = given.get(direction)
+        if isinstance(values, dict):
+            known = DIRECTION_FIGURES & set(values)
+            figures[direction] = {name: _number(values[name]) for name in known}
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int | float) and math.isfinite(value) and 0 <= value < 1e15:
+        return value
+    return None

@@ -1,0 +1,84 @@
+"""Fixtures of the browser tests: Chromium, and pages of the real site with a person logged in."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from preferences.models import User
+from tests.functional.conftest import (  # noqa: F401
+    CORS,
+    MAIN,
+    SYDNEY,
+    Site,
+    _fresh_memory,
+    emulator,
+    s3,
+    site,
+)
+
+# Playwright's sync API runs an event loop in the thread that the tests use the database from.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium: the system's own when there is one, else Playwright's."""
+    installed = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=installed, args=CHROMIUM_OPTIONS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page_as(browser: Browser, live_server, site: Site) -> Iterator[Callable[..., Page]]:  # noqa: F811
+    """Return a function that opens a page of the site with a person logged in.
+
+    The buckets allow the site's origin. `page.problems` collects errors of scripts and of the
+    content security policy; a test that leaves any there fails.
+    """
+    rules = [rule | {"AllowedOrigins": [live_server.url]} for rule in CORS]
+    for bucket in (MAIN, SYDNEY):
+        site.emulator.set_cors(bucket, rules)
+    contexts, problems = [], []
+
+    def open_page(user: User, **options: object) -> Page:
+        context = browser.new_context(base_url=live_server.url, **options)
+        contexts.append(context)
+        client = Client()
+        client.force_login(user)
+        session = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+        )
+        page = context.new_page()
+        page.problems = problems
+        page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+        page.on("console", lambda message: _note_violation(problems, message))
+        page.set_default_timeout(10_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def _note_violation(problems: list[str], message: ConsoleMessage) -> None:
+    if message.type == "error" and "Content Security Policy" in message.text:
+        problems.append(message.text)

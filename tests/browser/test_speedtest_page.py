@@ -1,0 +1,265 @@
+"""The whole speed test in Chromium, against the embedded S3."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from preferences.models import User
+from speedtest.models import SpeedTestRun
+from tests.functional.conftest import MAIN, SYDNEY, Site
+
+SHORT = {
+    "seed_bytes": 4 << 20,
+    "cap_bytes": 60_000_000,
+    "idle_requests": 4,
+    "idle_dropped": 1,
+    "pause_ms": 0,
+    "upload": {"warm_ms": 200, "min_ms": 500, "max_ms": 1500},
+    "download": {"warm_ms": 200, "min_ms": 500, "max_ms": 1500},
+    "single": {"warm_ms": 100, "min_ms": 400, "max_ms": 600},
+    "most_size": 2 << 20,
+}
+LONG = {
+    "upload": {"warm_ms": 200, "min_ms": 600_000, "max_ms": 600_000},
+    "cap_bytes": 1_000_000_000,
+    # Too large for the sockets' buffers: what is cut off was never sent as a whole.
+    "first_size": 32 << 20,
+    "least_size": 32 << 20,
+    "most_size": 32 << 20,
+}
+SLOW = {"rate_mb_s": 3, "methods": ["PUT"], "key": "/browser/up-"}
+"""With it the upload of LONG takes longer than any test."""
+
+PageAs = Callable[..., Page]
+
+
+@pytest.fixture(autouse=True)
+def short_plan(settings) -> None:
+    """Seconds instead of a minute and a half."""
+    settings.SPEEDTEST_PLAN = SHORT
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    """Somebody who may change Site Preferences."""
+    return User.objects.create_superuser("ada", "ada@studio.test", "secret")
+
+
+def open_page(page_as: PageAs, user: User, name: str, mode: str, **options: object) -> Page:
+    """The page with a configuration and a test chosen."""
+    page = page_as(user, **options)
+    choose(page, name, mode)
+    return page
+
+
+def choose(page: Page, name: str, mode: str) -> None:
+    """Open the page and choose."""
+    page.goto("/admin/speedtest")
+    page.get_by_label("Configuration").select_option(name)
+    page.get_by_role("radio", name=mode).check()
+
+
+def start_and_wait(page: Page) -> None:
+    """Start the test and wait for its result."""
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#verdict")).to_be_visible(timeout=60_000)
+
+
+def statuses(page: Page, column: str) -> dict[str, str]:
+    """The status of each finding of a column."""
+    return page.eval_on_selector_all(
+        f"#{column}-findings > .st-finding",
+        "items => Object.fromEntries(items.map(item => "
+        "[item.dataset.check, item.className.split(' ')[1]]))",
+    )
+
+
+def stored(site: Site, bucket: str) -> list[str]:
+    """The keys of a bucket, old versions and delete markers included."""
+    answer = site.emulator.s3(bucket).list_object_versions(Bucket=bucket)
+    return [one["Key"] for kind in ("Versions", "DeleteMarkers") for one in answer.get(kind, ())]
+
+
+@pytest.mark.parametrize(("name", "bucket"), [("main", MAIN), ("sydney", SYDNEY)])
+def test_it_runs_to_its_end(
+    page_as: PageAs, site: Site, admin: User, name: str, bucket: str
+) -> None:
+    page = open_page(page_as, admin, name, "Standard")
+    start_and_wait(page)
+
+    expect(page.locator("#verdict")).to_contain_text("Everything works")
+    assert set(statuses(page, "browser").values()) == {"pass"}
+    assert "fail" not in statuses(page, "server").values()
+    assert set(statuses(page, "cleanup").values()) == {"pass"}
+    assert page.evaluate("document.activeElement.id") == "verdict"
+
+    run = SpeedTestRun.objects.get()
+    assert (run.state, run.configuration, run.user) == ("done", name, admin)
+    assert run.address == "127.0.0.1"
+    assert len(run.server_findings) == 16
+    for direction in ("upload", "download"):
+        assert run.figures[direction]["mbps"] > 0
+        assert run.figures[direction]["streams"] == 4
+        assert run.figures[f"{direction}_single"]["mbps"] > 0
+    assert run.figures["idle_median_ms"] > 0
+    history = page.locator("#history tbody tr").first
+    expect(history).to_contain_text(name)
+    expect(history).to_contain_text("Mbit/s")
+    # What the figures claim to have moved is what S3 received and acknowledged.
+    received = sum(
+        record.received
+        for record in site.emulator.log
+        if record.bucket == bucket and record.status == 200 and "/browser/up-" in record.key
+        and str(run.pk) in record.key
+    )  # fmt: skip
+    claimed = run.figures["upload"]["bytes"] + run.figures["upload_single"]["bytes"]
+    assert claimed == received
+    assert [key for key in stored(site, bucket) if "/runs/" in key] == []
+    assert [key for key in stored(site, bucket) if "/seed-" in key] != []
+
+
+def test_without_cors_it_says_so_and_gives_the_rules(
+    page_as: PageAs, site: Site, admin: User, live_server
+) -> None:
+    page = open_page(page_as, admin, "main", "Standard")
+    site.emulator.set_cors(MAIN, [])
+    start_and_wait(page)
+
+    verdict = page.locator("#verdict")
+    expect(verdict).to_contain_text(f"The bucket {MAIN} has no CORS rules")
+    assert statuses(page, "server")["cors"] == "fail"
+    browser = statuses(page, "browser")
+    assert (browser["reach"], browser["get"], browser["put"]) == ("pass", "fail", "fail")
+    expect(page.locator('#browser-findings [data-check="put"]')).to_contain_text("no CORS rules")
+    expect(page.locator("#remedy")).to_contain_text("paste the rules below")
+    document = page.locator("#remedy pre")
+    expect(document).to_be_visible()
+    rules = json.loads(document.text_content())
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#remedy").get_by_role("button", name="Copy").click()
+    expect(page.locator("#remedy")).to_contain_text("Copied")
+    assert json.loads(page.evaluate("navigator.clipboard.readText()")) == rules
+    assert rules[0]["AllowedOrigins"] == [live_server.url]
+    assert rules[0]["AllowedMethods"] == ["GET", "HEAD", "PUT"]
+    expect(page.locator("#notes")).to_contain_text("Speed was not measured")
+
+    # The rules that the page gives are the remedy.
+    site.emulator.set_cors(MAIN, rules)
+    start_and_wait(page)
+    expect(verdict).to_contain_text("Everything works", timeout=60_000)
+
+
+def test_cors_without_put_measures_the_download(
+    page_as: PageAs, site: Site, admin: User, live_server
+) -> None:
+    page = open_page(page_as, admin, "main", "Standard")
+    site.emulator.set_cors(
+        MAIN,
+        [{"AllowedOrigins": [live_server.url], "AllowedMethods": ["GET", "HEAD"],
+          "ExposeHeaders": ["ETag", "Content-Range"]}],
+    )  # fmt: skip
+    start_and_wait(page)
+    expect(page.locator("#verdict")).to_contain_text("but not PUT")
+    figures = SpeedTestRun.objects.get().figures
+    assert figures["download"]["mbps"] > 0
+    assert "upload" not in figures
+
+
+def test_unreadable_etag_is_named(page_as: PageAs, site: Site, admin: User, live_server) -> None:
+    page = open_page(page_as, admin, "main", "Quick")
+    site.emulator.set_cors(
+        MAIN,
+        [{"AllowedOrigins": [live_server.url], "AllowedMethods": ["GET", "HEAD", "PUT"],
+          "AllowedHeaders": ["*"], "ExposeHeaders": ["Content-Range"]}],
+    )  # fmt: skip
+    start_and_wait(page)
+    finding = page.locator('#browser-findings [data-check="multipart"]')
+    expect(finding).to_contain_text("may not read its ETag")
+    expect(finding).to_contain_text("ExposeHeaders")
+    assert statuses(page, "server")["exposed"] == "fail"
+
+
+def test_a_denied_download_is_explained(page_as: PageAs, site: Site, admin: User) -> None:
+    page = open_page(page_as, admin, "main", "Quick")
+    site.emulator.faults(MAIN, status=403, methods=["GET"], key="/browser/")
+    start_and_wait(page)
+    finding = page.locator('#browser-findings [data-check="get"]')
+    expect(finding).to_contain_text("403 AccessDenied")
+    expect(page.locator("#verdict")).to_contain_text("your browser is kept from the bucket")
+
+
+def test_stop_from_the_keyboard_cleans_up(
+    page_as: PageAs, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    page = open_page(page_as, admin, "main", "Standard")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#phase")).to_contain_text("Upload", timeout=30_000)
+    expect(page.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    bar = page.get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuetext", re.compile("Upload"))
+    assert 0 < int(bar.get_attribute("aria-valuenow")) < 100
+    assert page.evaluate("document.activeElement.id") == "stop"
+    page.keyboard.press("Enter")
+    expect(page.locator("#verdict")).to_contain_text("stopped", timeout=30_000)
+    assert SpeedTestRun.objects.get().state == "stopped"
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+    uploads = site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN)
+    assert uploads.get("Uploads", []) == []
+
+
+def test_leaving_the_page_ends_the_test(page_as: PageAs, site: Site, admin: User, settings) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    page = open_page(page_as, admin, "main", "Standard")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    page.goto("/account/")
+    # The beacon is on its own way; the page lists the test when it has arrived and was handled.
+    page.goto("/admin/speedtest")
+    for _ in range(200):
+        if page.locator("#history tbody tr").count():
+            break
+        page.reload()
+    expect(page.locator("#history tbody tr").first).to_contain_text("The page was closed")
+    assert SpeedTestRun.objects.get().state == "left"
+    site.emulator.clear_faults()
+    # What was stored while the page was closing is removed by the next test at the latest.
+    settings.SPEEDTEST_PLAN = SHORT
+    page.get_by_role("radio", name="Quick").check()
+    start_and_wait(page)
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+def test_a_second_tab_is_told_and_may_take_over(
+    page_as: PageAs, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    first = open_page(page_as, admin, "main", "Standard")
+    first.get_by_role("button", name="Start", exact=True).click()
+    expect(first.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    settings.SPEEDTEST_PLAN = SHORT
+    second = first.context.new_page()
+    choose(second, "main", "Quick")
+    second.get_by_role("button", name="Start", exact=True).click()
+    expect(second.locator("#problem")).to_contain_text("running since")
+    second.get_by_role("button", name="End that test").click()
+    expect(second.locator("#verdict")).to_contain_text("Everything works", timeout=60_000)
+    assert set(SpeedTestRun.objects.values_list("state", flat=True)) == {"left", "done"}
+    expect(first.locator("#problem")).to_contain_text("ended from another tab")
+    expect(first.locator("#start")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_window(
+    page_as: PageAs, site: Site, admin: User, width: int
+) -> None:
+    page = open_page(page_as, admin, "main", "Quick", viewport={"width": width, "height": 800})
+    site.emulator.set_cors(MAIN, [])
+    start_and_wait(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,154 @@
+"""The site as a whole: health, metrics, policy, logs, log-in."""
+
+import logging
+
+import pytest
+from django.db import InterfaceError, OperationalError
+from django.test import Client
+
+from shotmedia.middleware import allow_hosts, policy
+
+
+def test_healthz_needs_neither_database_nor_host(client, settings):
+    settings.ALLOWED_HOSTS = []
+    settings.SECURE_SSL_REDIRECT = True
+    for path in ("/healthz", "/healthz/"):
+        response = client.get(path, HTTP_HOST="10.0.0.9:8000")
+        assert (response.status_code, response.content) == (200, b"ok\n")
+
+
+def test_readyz_says_that_the_database_is_ready(db, client):
+    assert client.get("/readyz").content == b"ok\n"
+
+
+def test_readyz_says_what_is_missing(db, client):
+    from django.db.migrations.recorder import MigrationRecorder
+
+    MigrationRecorder.Migration.objects.filter(app="media").last().delete()
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert b"1 migrations are not applied" in response.content
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_readyz_says_when_the_database_is_gone(db, client, monkeypatch, caplog, error):
+    from shotmedia import views
+
+    def fail(connection):
+        raise error("no route to db.example.com")
+
+    monkeypatch.setattr(views, "MigrationExecutor", fail)
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert b"The database does not answer" in response.content
+    assert b"db.example.com" not in response.content
+    assert "db.example.com" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics"])
+def test_probes_are_answered_without_https(db, client, settings, path):
+    settings.SECURE_SSL_REDIRECT = True
+    assert Client().get("/login/").status_code == 301
+    assert Client().get(path).status_code == 200
+
+
+def test_metrics_count_decisions_for_listed_addresses(site, client, settings):
+    client.force_login(site.person("no"))
+    client.get(f"/media/{site.media_file().pk}/download")
+    answer = Client().get("/metrics").content.decode()
+    assert 'shotmedia_decisions_total{configuration="main",reason="user-no"}' in answer
+    assert Client().get("/metrics", REMOTE_ADDR="203.0.113.9").status_code == 403
+
+
+def test_each_page_carries_the_policy(db, client):
+    header = client.get("/login/")["Content-Security-Policy"]
+    assert "default-src 'none'" in header
+    assert "unsafe" not in header
+
+
+def test_a_view_adds_hosts_to_its_own_page_only(rf):
+    from django.http import HttpResponse
+
+    response = allow_hosts(HttpResponse(), ["https://b.example.com"], "img-src", "connect-src")
+    header = policy(response.csp_hosts)
+    assert "img-src 'self' https://b.example.com" in header
+    assert "connect-src 'self' https://b.example.com" in header
+    assert "script-src 'self';" in header
+    assert "example.com" not in policy({})
+
+
+def test_a_download_is_one_line_of_the_log(site, client, caplog):
+    client.force_login(person := site.person("yes"))
+    media_file = site.media_file(age=10)
+    with caplog.at_level(logging.INFO, logger="media.downloads"):
+        client.get(f"/media/{media_file.pk}/download")
+    (record,) = [record for record in caplog.records if record.name == "media.downloads"]
+    logged = (record.media_file, record.user, record.configuration, record.reason)
+    assert logged == (media_file.pk, person.pk, "main", "too-fresh")
+
+
+def test_log_in_and_out(site, client):
+    person = site.person("no", username="rhea")
+    wrong = client.post("/login/", {"username": "rhea", "password": "wrong"})
+    assert wrong.status_code == 200
+    assert "Please enter a correct username" in wrong.content.decode()
+    response = client.post("/login/", {"username": person.username, "password": "secret"})
+    assert (response.status_code, response["Location"]) == (302, "/")
+    assert client.get("/").status_code == 200
+    assert client.post("/logout/")["Location"] == "/login/"
+    assert client.get("/")["Location"] == "/login/?next=/"
+
+
+def test_a_script_that_asks_any_page_for_json_gets_401(db, client):
+    response = client.get("/", HTTP_ACCEPT="application/json")
+    assert (response.status_code, response.json()["error"]) == (401, "not-logged-in")
+
+
+def test_a_form_sent_after_logging_out_is_handed_back(site, client):
+    response = client.post(
+        "/account/?x=1", {"use_s3_replication": "<b>", "csrfmiddlewaretoken": "t"}
+    )
+    page = response.content.decode()
+    assert response.status_code == 403
+    assert "Nothing was saved" in page
+    assert 'href="/login/?next=/account/"' in page
+    assert "\n&lt;b&gt;</textarea>" in page
+    assert client.post("/logout/", {"csrfmiddlewaretoken": "t"}).status_code == 302
+
+
+def test_a_form_with_a_token_from_before_is_handed_back_but_for_passwords(site):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(site.person())
+    response = client.post("/account/", {"use_s3_replication": "yes", "new_password1": "hush"})
+    page = response.content.decode()
+    assert response.status_code == 403
+    assert '<a class="button primary" href="/account/">Open the page again' in page
+    assert "\nyes</textarea>" in page
+    assert "hush" not in page
+    assert "style=" not in page
+    assert "<style" not in page
+
+
+def test_a_token_gets_401_and_a_browser_behind_a_proxys_password_the_log_in_page(db, client):
+    assert client.get("/", HTTP_AUTHORIZATION="Bearer x").status_code == 401
+    assert client.get("/", HTTP_AUTHORIZATION="Basic eDp5").status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/media/1/nothing"])
+def test_an_unknown_address_is_a_page_of_the_site(site, client, path):
+    client.force_login(site.person())
+    response = client.get(path)
+    assert response.status_code == 404
+    assert "Go to the library" in response.content.decode()
+
+
+def test_a_call_without_csrf_token_is_refused_in_the_callers_language(site):
+    client = Client(enforce_csrf_checks=True)
+    body = {"data": "{}", "content_type": "application/json"}
+    assert client.post("/media/uploads", **body).status_code == 401
+    client.force_login(site.person())
+    answer = client.post("/media/uploads", **body)
+    assert (answer.status_code, answer.json()["error"]) == (403, "no-csrf-token")
+    page = client.post("/logout/")
+    assert page.status_code == 403
+    assert "Load the page again" in page.content.decode()

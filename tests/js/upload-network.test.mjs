@@ -1,0 +1,73 @@
+/* Sending one part: what XMLHttpRequest says, as putPart hands it on. */
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { STALL, putPart } from "../../media/static/media/upload-network.js";
+
+class Request extends EventTarget {
+  static last;
+  upload = new EventTarget();
+  status = 0;
+  responseText = "";
+  timeout = 0;
+
+  constructor() {
+    super();
+    Request.last = this;
+  }
+  open() {}
+  send() {}
+  abort() {
+    this.dispatchEvent(new Event("abort"));
+  }
+  getResponseHeader() {
+    return '"etag"';
+  }
+}
+
+const URL_OF_PART = "https://bucket.example.com/key?partNumber=1";
+let now;
+
+beforeEach(() => {
+  globalThis.XMLHttpRequest = Request;
+  now = 1000;
+  performance.now = () => now;
+});
+
+function progress(loaded) {
+  Request.last.upload.dispatchEvent(Object.assign(new Event("progress"), { loaded }));
+}
+
+test("a part that makes progress is given more time", async () => {
+  const seen = [];
+  putPart(URL_OF_PART, new Blob(["x"]), {
+    onProgress: (loaded) => seen.push(loaded),
+    signal: new AbortController().signal,
+  });
+  assert.equal(Request.last.timeout, STALL);
+  now += 45_000;
+  progress(7);
+  assert.equal(Request.last.timeout, 45_000 + STALL);
+  assert.deepEqual(seen, [7]);
+});
+
+test("a stalled part counts as one without an answer, to be sent again", async () => {
+  const sent = putPart(URL_OF_PART, new Blob(["x"]), {
+    onProgress: () => {},
+    signal: new AbortController().signal,
+  });
+  Request.last.dispatchEvent(new Event("timeout"));
+  const { status, etag } = await sent;
+  assert.deepEqual([status, etag], [0, null]);
+});
+
+test("a cancelled part is an AbortError", async () => {
+  const controller = new AbortController();
+  const sent = putPart(URL_OF_PART, new Blob(["x"]), {
+    onProgress: () => {},
+    signal: controller.signal,
+  });
+  controller.abort();
+  await assert.rejects(sent, { name: "AbortError" });
+});

@@ -1,0 +1,49 @@
+"""Log lines are JSON, whatever is in them."""
+
+import json
+import logging
+import sys
+
+from shotmedia.logs import JsonFormatter
+
+
+def line(**record):
+    return json.loads(JsonFormatter().format(logging.makeLogRecord(record)))
+
+
+def test_a_line_says_when_how_bad_who_what_and_the_extras():
+    event = line(
+        created=1795460559.25,
+        levelname="INFO",
+        name="media.downloads",
+        msg="%s done",
+        args=("download",),
+        reason="ready",
+        media_file=42,
+    )
+    assert event == {
+        "time": "2026-11-23T19:02:39.250+00:00",
+        "level": "INFO",
+        "logger": "media.downloads",
+        "message": "download done",
+        "reason": "ready",
+        "media_file": 42,
+    }
+
+
+def test_a_line_stays_one_line_and_keeps_any_text():
+    text = JsonFormatter().format(logging.makeLogRecord({"msg": "a\nb ü 日本"}))
+    assert "\n" not in text
+    assert json.loads(text)["message"] == "a\nb ü 日本"
+
+
+def test_an_exception_is_in_the_line():
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        event = line(msg="failed", exc_info=sys.exc_info())
+    assert event["exception"].endswith("ValueError: broken")
+
+
+def test_values_that_json_does_not_know_are_written_as_text():
+    assert line(msg="x", path={1})["path"] == "{1}"

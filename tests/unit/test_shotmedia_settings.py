@@ -1,0 +1,107 @@
+"""Settings: the documented variables, the secret key, production."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from shotmedia.secret_key import find_secret_key
+
+ROOT = Path(__file__).parents[2]
+READ_BY_LIBRARIES = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+    "PROMETHEUS_MULTIPROC_DIR",
+}
+
+
+def test_env_example_names_what_settings_read_and_nothing_else():
+    settings = (ROOT / "shotmedia/settings.py").read_text()
+    read = set(re.findall(r'env\.\w+\(\s*"(\w+)"', settings)) | {"DATABASE_URL"}
+    example = (ROOT / ".env.example").read_text()
+    assert set(re.findall(r"^#(\w+)=", example, re.MULTILINE)) == read | READ_BY_LIBRARIES
+
+
+def test_every_line_of_env_example_is_a_comment():
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+def key(tmp_path, **changes):
+    given = {
+        "value": "",
+        "value_file": "",
+        "local_file": tmp_path / "key",
+        "production": False,
+    }
+    return find_secret_key(**given | changes)
+
+
+def test_a_local_site_makes_its_key_once_for_its_owner_only(tmp_path):
+    made = key(tmp_path)
+    assert len(made) >= 50
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    assert key(tmp_path) == made
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_production_refuses_to_make_one(tmp_path):
+    with pytest.raises(ImproperlyConfigured, match="DJANGO_SECRET_KEY"):
+        key(tmp_path, production=True)
+
+
+def test_the_variable_and_the_file_are_used(tmp_path):
+    file = tmp_path / "mounted"
+    file.write_text("from-file\n")
+    assert key(tmp_path, value="given", production=True) == "given"
+    assert key(tmp_path, value_file=str(file), production=True) == "from-file"
+
+
+def test_a_file_that_cannot_be_used_is_said(tmp_path):
+    with pytest.raises(ImproperlyConfigured, match="cannot be read"):
+        key(tmp_path, value_file=str(tmp_path / "gone"))
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(ImproperlyConfigured, match="is empty"):
+        key(tmp_path, value_file=str(tmp_path / "empty"))
+
+
+PRODUCTION = {
+    "DJANGO_ENV_FILE": os.devnull,
+    "DJANGO_SETTINGS_MODULE": "shotmedia.settings",
+    "DJANGO_ALLOWED_HOSTS": "media.example.com",
+    "DJANGO_HTTPS": "True",
+    "DJANGO_SECRET_KEY": "7fK3-long-enough-and-random-Qz8rT1vXbN5mW0pL2sD6hJ9gC4yE",
+    "DATABASE_URL": "sqlite://:memory:",
+}
+
+
+def check(**changes):
+    environment = {"PATH": os.environ["PATH"]} | PRODUCTION | changes
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_check_deploy_is_clean_in_production():
+    done = check()
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+def test_production_without_a_secret_key_does_not_start():
+    done = check(DJANGO_SECRET_KEY="")
+    assert done.returncode != 0
+    assert "Set DJANGO_SECRET_KEY" in done.stderr
