@@ -169,7 +169,9 @@ def disposition(name: str, content_type: str, inline: bool) -> tuple[str, str]:
     Django's content_disposition_header keeps them and some clients read them as folders.
     """
     shown = inline and content_type in INLINE_TYPES
-    file_name = name.replace("/", "").replace("\\", "") or "file"
+    # Django 5.2 leaves a line feed at the end of a name as it is; control characters go, too.
+    kept = (character for character in name if unicodedata.category(character) != "Cc")
+    file_name = "".join(kept).replace("/", "").replace("\\", "") or "file"
     header = content_disposition_header(as_attachment=not shown, filename=file_name)
     return header, served_type(content_type)
 

@@ -59,6 +59,7 @@ def test_no_type_on_the_allow_list_can_run_script():
         ("..\\..\\evil/name.mov", 'filename="....evilname.mov"'),
         ("übung, 1.mov", "filename*=utf-8''%C3%BCbung%2C%201.mov"),
         ("///", 'filename="file"'),
+        ("line feed.mov\n", 'filename="line feed.mov"'),
         ('quo"te.mov', r'filename="quo\"te.mov"'),
     ],
 )

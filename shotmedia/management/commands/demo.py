@@ -70,7 +70,8 @@ class Command(BaseCommand):
             folder = tempfile.mkdtemp(prefix="shotmedia-demo-")
             os.execve(sys.executable, [sys.executable, *sys.argv], _environment(Path(folder)))  # noqa: S606
         folder = Path(os.environ[FOLDER])
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        # SIGINT too: a shell starts programs in the background with it ignored.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         with contextlib.ExitStack() as stack:
             if not keep:
