@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from preferences import snapshot
 from preferences.addresses import shortened, split_lines
-from preferences.models import SitePreferences, User
+from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 
 FIELDS = (
     "s3_configuration",
@@ -39,9 +39,10 @@ class Conflict(Exception):
     """Somebody else has saved since the page was loaded; nothing was saved."""
 
     def __init__(self, row: SitePreferences) -> None:
+        revision = PreferenceRevision.objects.filter(number=row.version).first()
         self.row = row
         self.version = row.version
-        self.who = row.changed_by.get_username() if row.changed_by else "somebody else"
+        self.who = revision.who if revision else "somebody else"
         self.when = row.changed_at
         super().__init__(
             f"These preferences were changed by {self.who}{_at(row.changed_at)} while you were "
@@ -51,18 +52,33 @@ class Conflict(Exception):
 
 
 def save_preferences(
-    values: Mapping[str, Any], base_version: int, user: User | None, *, now: datetime | None = None
+    values: Mapping[str, Any],
+    base_version: int,
+    user: User | None,
+    *,
+    source: PreferenceSource = PreferenceSource.PAGE,
+    username: str = "",
+    address: str = "",
+    comment: str = "",
+    restored_from: int | None = None,
+    now: datetime | None = None,
 ) -> Saved:
-    """Save `values` if the row still is at `base_version`; all of it or nothing.
+    """Save `values` as a new revision if the row still is at `base_version`; all or nothing.
 
     `values` are cleaned values by field name, as `validation.validate` returns them; fields that
     are missing keep their value. `user` is who saves, None for the site itself (which writes no
-    LogEntry: Django's needs a person). Values equal to the saved ones change nothing and make no
-    new version. Raises Conflict when the row has another version.
+    LogEntry: Django's needs a person); `username` names somebody who is no user of the site.
+    `source`, `address` (of the client), `comment` (at most PreferenceRevision.MAX_COMMENT
+    characters) and `restored_from` (the number of a revision) are kept with the revision. Values
+    equal to the saved ones change nothing and make no revision. Raises Conflict when the row has
+    another version.
     """
     unknown = set(values) - set(FIELDS)
     if unknown:
         raise ValueError(f"Not fields of Site Preferences: {', '.join(sorted(unknown))}.")
+    if len(comment) > PreferenceRevision.MAX_COMMENT:
+        raise ValueError(f"A comment has at most {PreferenceRevision.MAX_COMMENT} characters.")
+    now = now or timezone.now()
     with transaction.atomic():
         old = read_row()
         if old.version != base_version:
@@ -75,14 +91,25 @@ def save_preferences(
             return Saved(base_version, ())
         new.replica_target = snapshot.parse(new).replica_target
         won = SitePreferences.objects.filter(pk=1, version=base_version).update(
-            **{field: getattr(new, field) for field in FIELDS},
+            **values_of(new),
             version=new.version,
             replica_target=new.replica_target,
-            changed_at=now or timezone.now(),
+            changed_at=now,
             changed_by=user,
         )
         if not won:
             raise Conflict(SitePreferences.objects.select_related("changed_by").get(pk=1))
+        PreferenceRevision.objects.create(
+            number=new.version,
+            created=now,
+            user=user,
+            username=user.get_username() if user else username,
+            source=source,
+            address=address,
+            comment=comment,
+            data=values_of(new),
+            restored_from=restored_from,
+        )
         if user is not None:
             log_change(user, new, changes)
     snapshot.forget()
@@ -90,9 +117,29 @@ def save_preferences(
 
 
 def read_row() -> SitePreferences:
-    """Return the row with its last author; it is made when a flush of the database took it."""
-    row, _ = SitePreferences.objects.select_related("changed_by").get_or_create(pk=1)
+    """Return the row with its last author; one that is gone is made again, as last saved."""
+    row = SitePreferences.objects.select_related("changed_by").filter(pk=1).first()
+    if row is not None:
+        return row
+    last = PreferenceRevision.objects.first()
+    again = as_row(last.data, last.number) if last else SitePreferences(pk=1)
+    row, _ = SitePreferences.objects.get_or_create(
+        pk=1,
+        defaults=values_of(again)
+        | {"version": again.version, "replica_target": snapshot.parse(again).replica_target},
+    )
     return row
+
+
+def values_of(row: SitePreferences) -> dict[str, Any]:
+    """Return what people edit of `row`, by field name."""
+    return {field: getattr(row, field) for field in FIELDS}
+
+
+def as_row(data: Mapping[str, Any], version: int) -> SitePreferences:
+    """Return the values of a revision as an unsaved row; fields it does not have are as default."""
+    known = {field: data[field] for field in FIELDS if field in data}
+    return SitePreferences(pk=1, version=version, **known)
 
 
 def log_change(user: User, target: SitePreferences | User, changes: tuple[str, ...]) -> None:
