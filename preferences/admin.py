@@ -1,6 +1,8 @@
 """Site Preferences and People in the admin."""
 
+from collections.abc import Callable
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,21 +12,31 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import BaseModelFormSet, ModelForm
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
-from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm, label_of
-from preferences.models import SitePreferences, User, UseS3Replication
-from preferences.saving import FIELDS, Conflict, Saved, read_row, save_preferences
+from preferences import revision_views
+from preferences.addresses import client_address, parse_ranges
+from preferences.fields import FIELDS, label_of, to_text
+from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm
+from preferences.history import difference, values_at
+from preferences.locks import locked_fields, locked_message
+from preferences.models import (
+    PreferenceRevision,
+    PreferenceSource,
+    SitePreferences,
+    User,
+    UseS3Replication,
+)
+from preferences.reports import report
+from preferences.saving import Conflict, read_row, save_preferences, values_of
 from preferences.snapshot import current_preferences
-from preferences.validation import Finding, Validated, validate
-
-MOST_WARNINGS_AS_MESSAGES = 3
+from preferences.validation import Validated, validate
 
 
 @admin.register(SitePreferences)
@@ -60,51 +72,76 @@ class SitePreferencesAdmin(admin.ModelAdmin):
             raise Http404("There is one row of Site Preferences.")
         if not self.has_view_permission(request):
             raise PermissionDenied
+        row = read_row()
         if request.method != "POST":
-            return _rendered(self, request, _form_of(read_row()))
+            values, note = prefilled(request.GET, values_of(row))
+            return _rendered(self, request, SitePreferencesForm.of(row, values), note=note)
         if not self.has_change_permission(request):
             raise PermissionDenied
-        form = SitePreferencesForm(request.POST)
+        form = SitePreferencesForm.of(row, data=request.POST)
         if not form.is_valid():
             return _rendered(self, request, form)
         try:
             saved = save_preferences(
-                form.validated.values, form.cleaned_data["base_version"], request.user
+                form.validated.values,
+                form.cleaned_data["base_version"],
+                request.user,
+                source=PreferenceSource.PAGE,
+                address=client_address(request),
+                comment=form.cleaned_data["comment"],
             )
         except Conflict as conflict:
             return _rendered(self, request, form, conflict)
-        _report(request, saved, form.validated)
+        report(request, saved, form.validated)
         return redirect("admin:preferences_sitepreferences_change", "1")
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the pages of the revisions to Django's own addresses."""
+        name = "preferences_sitepreferences"
 
-def _form_of(row: SitePreferences) -> SitePreferencesForm:
-    return SitePreferencesForm(
-        initial={"base_version": row.version} | {field: getattr(row, field) for field in FIELDS}
-    )
+        def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+            return self.admin_site.admin_view(partial(view, model_admin=self))
+
+        return [
+            path("revisions/<int:number>/", page(revision_views.revision), name=f"{name}_revision"),
+            path(
+                "revisions/<int:number>/restore/",
+                page(revision_views.restore_revision),
+                name=f"{name}_restore",
+            ),
+            *super().get_urls(),
+        ]
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict | None = None
+    ) -> HttpResponse:
+        """List the revisions."""
+        if object_id != "1":
+            raise Http404("There is one row of Site Preferences.")
+        return revision_views.history(request, model_admin=self)
 
 
-def _report(request: HttpRequest, saved: Saved, validated: Validated) -> None:
-    if saved.changes:
-        messages.success(request, f"Site Preferences were saved (revision {saved.version}).")
-    else:
-        messages.info(request, "Nothing was changed.")
-    for notice in validated.notices:
-        messages.info(request, _labelled(notice))
-    for field in FIELDS:
-        warnings = [warning for warning in validated.warnings if warning.field == field]
-        if len(warnings) > MOST_WARNINGS_AS_MESSAGES:
-            text = f"{label_of(field)}: {len(warnings)} warnings, listed below the field."
-            messages.warning(request, text)
-        else:
-            for warning in warnings:
-                messages.warning(request, _labelled(warning))
+def prefilled(query: QueryDict, values: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the values that the page starts with, and a sentence when they are not the saved ones.
 
-
-def _labelled(finding: Finding) -> str:
-    label = label_of(finding.field)
-    if finding.message.startswith((label, f"“{label}")):
-        return finding.message
-    return f"{label}: {finding.message}"
+    `?from=12` fills in the values of revision 12, `?add_range=203.0.113.0/24` adds a range to the
+    addresses; nothing is saved. Both are ignored where they mean nothing.
+    """
+    number, added = query.get("from", ""), query.get("add_range", "")
+    if number.isdecimal() and len(number) < 10:
+        revision = PreferenceRevision.objects.filter(number=int(number)).first()
+        if revision is not None:
+            return values_at(revision), f"These are the values of revision {number}, not saved yet."
+    ranges, problems = parse_ranges(added)
+    if len(ranges) == 1 and not problems:
+        listed = values["s3_replication_ip_addresses"].rstrip("\n")
+        lines = [line.strip() for line in listed.split("\n")]
+        if added in lines:
+            return values, f"{added} is listed already."
+        text = f"{listed}\n{added}" if listed else added
+        note = f"{added} has been added to IP Adresses for S3 replication below, not saved yet."
+        return values | {"s3_replication_ip_addresses": text}, note
+    return values, ""
 
 
 def _rendered(
@@ -112,6 +149,7 @@ def _rendered(
     request: HttpRequest,
     form: SitePreferencesForm,
     conflict: Conflict | None = None,
+    note: str = "",
 ) -> HttpResponse:
     row = conflict.row if conflict else read_row()
     may_change = model_admin.has_change_permission(request)
@@ -127,6 +165,7 @@ def _rendered(
         "opts": model_admin.opts,
         "form": form,
         "last_changed": _last_changed(row),
+        "note": note,
         "conflict": conflict,
         "may_change": may_change,
         "categories": [
@@ -156,20 +195,22 @@ def _field(
     bound = form[name]
     theirs = getattr(row, name)
     mine = findings.values.get(name)
+    is_long = name in ("s3_configuration", "s3_replication_ip_addresses")
+    differs = conflict is not None and name in findings.values and theirs != mine
     return {
         "bound": bound,
         "name": name,
         "warnings": [w.message for w in findings.warnings if w.field == name],
-        "theirs": _readable(theirs) if conflict and theirs != mine else None,
+        "theirs": _readable(theirs) if differs else None,
+        "difference": difference(name, theirs, mine) if differs and is_long else None,
+        "locked": locked_message(name) if name in locked_fields() else "",
         "readable": _readable(theirs),
-        "long": name in ("s3_configuration", "s3_replication_ip_addresses"),
+        "long": is_long,
     }
 
 
 def _readable(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value) if value != "" else "empty"
+    return to_text(value) or "empty"
 
 
 def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
@@ -204,7 +245,9 @@ def _last_changed(row: SitePreferences) -> str:
         return "Never changed; defaults in use"
     by = f" by {row.changed_by.get_username()}" if row.changed_by else ""
     when = row.changed_at.astimezone(UTC)
-    return f"Last changed{by}, {when.day} {when:%b %Y %H:%M} UTC — revision {row.version}"
+    latest = PreferenceRevision.objects.filter(number=row.version).first()
+    comment = f" — “{latest.comment}”" if latest and latest.comment else ""
+    return f"Last changed{by}, {when.day} {when:%b %Y %H:%M} UTC{comment} — revision {row.version}"
 
 
 @admin.register(User)

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
-from preferences import addresses, snapshot
+from preferences import addresses, locks, snapshot
 from preferences.models import SitePreferences
 
 
@@ -33,6 +33,28 @@ def stored_preferences(databases: Sequence[str] | None = None, **kwargs: Any) ->
             id="preferences.E001",
         )
         for problem in (snapshot.unreadable(row) if row else ())
+    ]
+
+
+@register(Tags.database)
+def locked_values(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """preferences.E004: a MEDIA_PREF_* variable holds what can't be put in force.
+
+    As `stored_preferences`, only with a database: the values have to fit together with the rest.
+    """
+    if not databases or DEFAULT_DB_ALIAS not in databases or not locks.locked_fields():
+        return []
+    try:
+        problems = locks.problems_of_locks()
+    except DatabaseError:
+        return []
+    return [
+        Error(
+            f"{locks.variable_of(problem.field)}: {problem.message}",
+            hint="Correct the variable and restart; until then the saved values are in force.",
+            id="preferences.E004",
+        )
+        for problem in problems
     ]
 
 

@@ -1,12 +1,17 @@
 """The form of the Site Preferences page."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
-from preferences.models import SitePreferences
+from preferences.fields import FIELDS, label_of
+from preferences.locks import locked_fields
+from preferences.models import PreferenceRevision, SitePreferences
 from preferences.reader import read_json
-from preferences.saving import FIELDS
+from preferences.saving import values_of
 from preferences.validation import Validated, validate
 
 EXAMPLE = json.dumps(
@@ -41,11 +46,6 @@ CATEGORIES = (
     ),
     ("Advanced", ("storage_location", "verify_replica_copies")),
 )
-
-
-def label_of(field: str) -> str:
-    """Return the product's label of a field of Site Preferences."""
-    return str(SitePreferences._meta.get_field(field).verbose_name)
 
 
 def _text_area(rows: int) -> forms.Textarea:
@@ -128,7 +128,35 @@ class SitePreferencesForm(forms.Form):
         ),
     )
 
+    comment = forms.CharField(
+        label="Comment",
+        required=False,
+        max_length=PreferenceRevision.MAX_COMMENT,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Optional. Why this change? Shown in History.",
+    )
+
     validated: Validated | None = None
+
+    @classmethod
+    def of(
+        cls,
+        row: SitePreferences,
+        values: Mapping[str, Any] | None = None,
+        data: QueryDict | None = None,
+    ) -> "SitePreferencesForm":
+        """Return the form of the row: with its own values, `values` instead, or `data` as sent.
+
+        Fields that the environment sets keep the row's value, whatever is sent.
+        """
+        own, locked = values_of(row), locked_fields()
+        given = {
+            field: own[field] if field in locked else (values or own)[field] for field in FIELDS
+        }
+        form = cls(data, initial={"base_version": row.version} | given)
+        for field in locked:
+            form.fields[field].disabled = True
+        return form
 
     def clean(self) -> dict:
         """Validate the values together, as every writer of preferences does."""
