@@ -332,11 +332,16 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
     client.force_login(people["viewer"])
     page = text_of(client.get("/admin/"))
     assert "Media Isolation is not set up" in page
+    assert re.findall(r'<li><a href="([^"]+)">([^<]+)</a>', page)[:3] == [
+        ("/preferences", "Add a configuration to S3 Configuration"),
+        ("/admin/speedtest", "Test it"),
+        ("/preferences", "Choose it as Storage Location"),
+    ]
     values = {"s3_configuration": json.dumps({"main": MAIN, "sydney": SYDNEY})}
     save_preferences(values | {"storage_location": "main"}, 0, None)
-    assert "Replication: off, as S3 Bucket for Replication is empty" in text_of(
-        client.get("/admin/")
-    )
+    page = text_of(client.get("/admin/"))
+    assert "Replication: off, as S3 Bucket for Replication is empty" in page
+    assert 'configuration to S3 Configuration</a> <span class="done">✓ done</span>' in page
     User.objects.create_user("a", use_s3_replication="auto")
     User.objects.create_user("b", use_s3_replication="auto", is_active=False)
     values = {
@@ -344,10 +349,15 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
         "s3_replication_ip_addresses": "10.20.0.0/16\n10.30.0.0/16",
     }
     save_preferences(values, 1, None)
-    assert (
-        "Replication: on → sydney, delay 60 s, 2 address ranges, people: 0 yes, 1 auto"
-        in text_of(client.get("/admin/"))
-    )
+    page = text_of(client.get("/admin/"))
+    assert "Replication: on → sydney" in page
+    assert re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page) == [
+        ("Storage Location", "main (bucket studio-media, us-east-1)"),
+        ("Replica", "sydney (bucket studio-media-sydney, ap-southeast-2)"),
+        ("Delay", "60 s"),
+        ("Addresses for auto", "2 ranges"),
+        ("Use S3 Replication", "4 no · 0 yes · 1 auto"),
+    ]
 
 
 def test_who_may_not_see_the_preferences_is_not_told_on_the_index(client, people):
