@@ -54,6 +54,16 @@ LINK_SECONDS = env.int("LINK_SECONDS", default=3600)
 LINK_STEP_SECONDS = env.int("LINK_STEP_SECONDS", default=300)
 REPLICA_TRUST_SECONDS = env.float("REPLICA_TRUST_SECONDS", default=0)
 
+# Fields of Site Preferences that the environment fixes, as text; empty: people set them.
+PREFERENCE_LOCKS = {
+    "s3_configuration": env.str("MEDIA_PREF_S3_CONFIGURATION", default=""),
+    "s3_bucket_for_replication": env.str("MEDIA_PREF_S3_BUCKET_FOR_REPLICATION", default=""),
+    "s3_replication_delay": env.str("MEDIA_PREF_S3_REPLICATION_DELAY", default=""),
+    "s3_replication_ip_addresses": env.str("MEDIA_PREF_S3_REPLICATION_IP_ADDRESSES", default=""),
+    "storage_location": env.str("MEDIA_PREF_STORAGE_LOCATION", default=""),
+    "verify_replica_copies": env.str("MEDIA_PREF_VERIFY_REPLICA_COPIES", default=""),
+}
+
 # --- Django -----------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -46,16 +46,42 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PreferenceRevision",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("number", models.PositiveIntegerField(unique=True)),
                 ("created", models.DateTimeField()),
                 ("username", models.CharField(blank=True, max_length=150)),
-                ("source", models.CharField(choices=[("page", "page"), ("api", "API"), ("command line", "command line"), ("restore", "restore"), ("environment", "environment"), ("installation", "installation")], max_length=12)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("page", "page"),
+                            ("api", "API"),
+                            ("command line", "command line"),
+                            ("restore", "restore"),
+                            ("environment", "environment"),
+                            ("installation", "installation"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
                 ("address", models.CharField(blank=True, max_length=64)),
                 ("comment", models.CharField(blank=True, max_length=500)),
                 ("data", models.JSONField()),
                 ("restored_from", models.PositiveIntegerField(null=True)),
-                ("user", models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={"default_permissions": (), "ordering": ("-number",)},
         ),

@@ -113,6 +113,7 @@ def test_the_page_has_the_products_labels_in_two_open_categories(as_admin):
         ("s3_replication_ip_addresses", "IP Adresses for S3 replication"),
         ("storage_location", "Storage Location"),
         ("verify_replica_copies", "Verify replica copies"),
+        ("comment", "Comment"),
     ]
     assert re.findall(r"<details class=\"category\" open> <summary><h2>(\w+)</h2>", page) == [
         "Isolation",

@@ -21,8 +21,8 @@ from preferences.models import (
     User,
 )
 from preferences.saving import FIELDS, Conflict, Saved, read_row, save_preferences
-from preferences.validation import DEFAULTS
 from preferences.snapshot import current_preferences, preferences_at
+from preferences.validation import DEFAULTS
 
 MAIN = {"region": "us-east-1", "bucket": "studio-media"}
 SYDNEY = {"region": "ap-southeast-2", "bucket": "studio-media-sydney"}
