@@ -20,27 +20,28 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
-from preferences import revision_views
-from preferences.addresses import client_address, parse_ranges
-from preferences.fields import FIELDS, label_of, to_text
-from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm
-from preferences.history import difference, values_at
-from preferences.locks import locked_fields, locked_message
-from preferences.models import (
-    PreferenceRevision,
-    PreferenceSource,
-    SitePreferences,
-    User,
-    UseS3Replication,
+from preferences import locks
+from preferences.addresses import client_address
+from preferences.differences import difference
+from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm, label_of
+from preferences.history import LONG_FIELDS, HistoryPages
+from preferences.models import PreferenceRevision, SitePreferences, User, UseS3Replication
+from preferences.saving import (
+    FIELDS,
+    Conflict,
+    Saved,
+    current_row,
+    lock_problems,
+    merged,
+    save_preferences,
+    values_of,
 )
-from preferences.reports import report
-from preferences.saving import Conflict, read_row, save_preferences, values_of
 from preferences.snapshot import current_preferences
 from preferences.validation import Validated, validate
 
 
 @admin.register(SitePreferences)
-class SitePreferencesAdmin(admin.ModelAdmin):
+class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
     """The one page of Site Preferences; saving goes through `save_preferences`."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -67,58 +68,67 @@ class SitePreferencesAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict | None = None,
     ) -> HttpResponse:
-        """Show the preferences, or save them when they are valid and nobody was faster."""
+        """Show the preferences, or save them when they are valid and nobody was faster.
+
+        With ?from=12 the form holds the values of revision 12, to be corrected and saved.
+        """
         if object_id != "1":
             raise Http404("There is one row of Site Preferences.")
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = read_row()
+        row = current_row()
         if request.method != "POST":
-            values, note = prefilled(request.GET, values_of(row))
-            return _rendered(self, request, SitePreferencesForm.of(row, values), note=note)
+            if "from" in request.GET and self.has_change_permission(request):
+                revision = _revision(request.GET["from"])
+                return _rendered(self, request, _form_with(revision, row), row, filled=revision)
+            return _rendered(self, request, SitePreferencesForm(**_shown(row)), row)
         if not self.has_change_permission(request):
             raise PermissionDenied
-        form = SitePreferencesForm.of(row, data=request.POST)
+        form = SitePreferencesForm(request.POST, **_shown(row))
         if not form.is_valid():
-            return _rendered(self, request, form)
+            return _rendered(self, request, form, row)
         try:
             saved = save_preferences(
                 form.validated.values,
                 form.cleaned_data["base_version"],
                 request.user,
-                source=PreferenceSource.PAGE,
                 address=client_address(request),
                 comment=form.cleaned_data["comment"],
             )
         except Conflict as conflict:
-            return _rendered(self, request, form, conflict)
-        report(request, saved, form.validated)
+            return _rendered(self, request, form, conflict.row, conflict=conflict)
+        _report(request, saved, form.validated)
         return redirect("admin:preferences_sitepreferences_change", "1")
 
     def get_urls(self) -> list[URLPattern]:
         """Add the pages of the revisions to Django's own addresses."""
         name = "preferences_sitepreferences"
 
-        def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            return self.admin_site.admin_view(partial(view, model_admin=self))
+def _shown(row: SitePreferences) -> dict[str, Any]:
+    """Return what a form needs to show `row`: its values, and what the environment fixes."""
+    return {
+        "initial": {"base_version": row.version} | values_of(row),
+        "locked": locks.locked().keys(),
+    }
 
-        return [
-            path("revisions/<int:number>/", page(revision_views.revision), name=f"{name}_revision"),
-            path(
-                "revisions/<int:number>/restore/",
-                page(revision_views.restore_revision),
-                name=f"{name}_restore",
-            ),
-            *super().get_urls(),
-        ]
 
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict | None = None
-    ) -> HttpResponse:
-        """List the revisions."""
-        if object_id != "1":
-            raise Http404("There is one row of Site Preferences.")
-        return revision_views.history(request, model_admin=self)
+def _form_with(revision: PreferenceRevision, row: SitePreferences) -> SitePreferencesForm:
+    """Return the form as if the values of `revision` had been typed into it."""
+    values, _ = merged(revision.data, row)
+    if not values["verify_replica_copies"]:
+        del values["verify_replica_copies"]  # as a browser sends it
+    data = values | {"base_version": row.version, "comment": f"Corrected from {revision}"}
+    form = SitePreferencesForm(data, **_shown(row))
+    form.is_valid()
+    return form
+
+
+def _revision(number: str) -> PreferenceRevision:
+    if number.isascii() and number.isdigit():
+        revision = PreferenceRevision.objects.filter(number=number).first()
+        if revision is not None:
+            return revision
+    raise Http404("There is no such revision.")
 
 
 def prefilled(query: QueryDict, values: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -148,15 +158,14 @@ def _rendered(
     model_admin: SitePreferencesAdmin,
     request: HttpRequest,
     form: SitePreferencesForm,
+    row: SitePreferences,
+    *,
     conflict: Conflict | None = None,
-    note: str = "",
+    filled: PreferenceRevision | None = None,
 ) -> HttpResponse:
-    row = conflict.row if conflict else read_row()
     may_change = model_admin.has_change_permission(request)
-    if form.is_bound:
-        validated = form.validated
-    else:
-        validated = validate({field: getattr(row, field) for field in FIELDS})
+    validated = form.validated if form.is_bound else validate(values_of(row))
+    bad_locks = locks.problems() or lock_problems(row)
     findings = validated or Validated({}, (), (), ())
     context = {
         **model_admin.admin_site.each_context(request),
@@ -167,6 +176,8 @@ def _rendered(
         "last_changed": _last_changed(row),
         "note": note,
         "conflict": conflict,
+        "filled": filled,
+        "bad_locks": [locks.described(problem) for problem in bad_locks],
         "may_change": may_change,
         "categories": [
             (name, [_field(form, field, row, findings, conflict) for field in fields])
@@ -195,17 +206,16 @@ def _field(
     bound = form[name]
     theirs = getattr(row, name)
     mine = findings.values.get(name)
-    is_long = name in ("s3_configuration", "s3_replication_ip_addresses")
-    differs = conflict is not None and name in findings.values and theirs != mine
+    differs = conflict is not None and theirs != mine
     return {
         "bound": bound,
         "name": name,
         "warnings": [w.message for w in findings.warnings if w.field == name],
         "theirs": _readable(theirs) if differs else None,
-        "difference": difference(name, theirs, mine) if differs and is_long else None,
-        "locked": locked_message(name) if name in locked_fields() else "",
+        "difference": difference(name, theirs, mine) if differs else None,
         "readable": _readable(theirs),
-        "long": is_long,
+        "long": name in LONG_FIELDS,
+        "variable": locks.variable_of(name) if form.fields[name].disabled else "",
     }
 
 
@@ -224,14 +234,14 @@ def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
     if "base_version" in form.errors:
         message = "The page was incomplete. Copy what you typed, reload it and try again."
         summary.append({"field": None, "label": "", "message": message, "line": 0, "column": 0})
-    for name in FIELDS:
+    for name in (*FIELDS, "comment"):
         places = {error.message: error for error in findings.errors_of(name)}
         for message in form.errors.get(name, ()):
             place = places.get(message)
             summary.append(
                 {
                     "field": form[name],
-                    "label": label_of(name),
+                    "label": form[name].label,
                     "message": message,
                     "line": place.line if place else 0,
                     "column": place.column if place else 0,
@@ -243,10 +253,10 @@ def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
 def _last_changed(row: SitePreferences) -> str:
     if row.changed_at is None:
         return "Never changed; defaults in use"
-    by = f" by {row.changed_by.get_username()}" if row.changed_by else ""
+    revision = PreferenceRevision.objects.filter(number=row.version).first()
+    by = f" by {revision.who}" if revision else ""
+    comment = f" — “{revision.comment}”" if revision and revision.comment else ""
     when = row.changed_at.astimezone(UTC)
-    latest = PreferenceRevision.objects.filter(number=row.version).first()
-    comment = f" — “{latest.comment}”" if latest and latest.comment else ""
     return f"Last changed{by}, {when.day} {when:%b %Y %H:%M} UTC{comment} — revision {row.version}"
 
 
