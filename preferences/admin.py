@@ -1,8 +1,6 @@
 """Site Preferences and People in the admin."""
 
-from collections.abc import Callable
 from datetime import UTC
-from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,16 +10,16 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import BaseModelFormSet, ModelForm
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
 from preferences import locks
-from preferences.addresses import client_address
+from preferences.addresses import client_address, parse_ranges
 from preferences.differences import difference
 from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm, label_of
 from preferences.history import LONG_FIELDS, HistoryPages
@@ -37,7 +35,9 @@ from preferences.saving import (
     values_of,
 )
 from preferences.snapshot import current_preferences
-from preferences.validation import Validated, validate
+from preferences.validation import Finding, Validated, validate
+
+MOST_WARNINGS_AS_MESSAGES = 3
 
 
 @admin.register(SitePreferences)
@@ -70,7 +70,8 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
     ) -> HttpResponse:
         """Show the preferences, or save them when they are valid and nobody was faster.
 
-        With ?from=12 the form holds the values of revision 12, to be corrected and saved.
+        With ?from=12 the form holds the values of revision 12, to be corrected and saved; with
+        ?add_range=203.0.113.0/24 that range as one more line of the addresses.
         """
         if object_id != "1":
             raise Http404("There is one row of Site Preferences.")
@@ -81,7 +82,10 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
             if "from" in request.GET and self.has_change_permission(request):
                 revision = _revision(request.GET["from"])
                 return _rendered(self, request, _form_with(revision, row), row, filled=revision)
-            return _rendered(self, request, SitePreferencesForm(**_shown(row)), row)
+            shown = _shown(row)
+            if "add_range" in request.GET and self.has_change_permission(request):
+                shown["initial"] |= _with_range(request, row, request.GET["add_range"])
+            return _rendered(self, request, SitePreferencesForm(**shown), row)
         if not self.has_change_permission(request):
             raise PermissionDenied
         form = SitePreferencesForm(request.POST, **_shown(row))
@@ -100,9 +104,6 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
         _report(request, saved, form.validated)
         return redirect("admin:preferences_sitepreferences_change", "1")
 
-    def get_urls(self) -> list[URLPattern]:
-        """Add the pages of the revisions to Django's own addresses."""
-        name = "preferences_sitepreferences"
 
 def _shown(row: SitePreferences) -> dict[str, Any]:
     """Return what a form needs to show `row`: its values, and what the environment fixes."""
@@ -110,6 +111,20 @@ def _shown(row: SitePreferences) -> dict[str, Any]:
         "initial": {"base_version": row.version} | values_of(row),
         "locked": locks.locked().keys(),
     }
+
+
+def _with_range(request: HttpRequest, row: SitePreferences, typed: str) -> dict[str, str]:
+    """Return the addresses with one range more, and say so; {} for what is no range."""
+    ranges, problems = parse_ranges(typed)
+    if len(ranges) != 1 or problems:
+        return {}
+    listed = row.s3_replication_ip_addresses
+    (added,) = (match.text for _, match in ranges.entries)
+    if added in listed.split("\n"):
+        messages.info(request, f"{added} is in the list of addresses already.")
+        return {}
+    messages.info(request, f"{added} was added to the addresses below. It is not saved yet.")
+    return {"s3_replication_ip_addresses": f"{listed}\n{added}".lstrip("\n")}
 
 
 def _form_with(revision: PreferenceRevision, row: SitePreferences) -> SitePreferencesForm:
@@ -131,27 +146,28 @@ def _revision(number: str) -> PreferenceRevision:
     raise Http404("There is no such revision.")
 
 
-def prefilled(query: QueryDict, values: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the values that the page starts with, and a sentence when they are not the saved ones.
+def _report(request: HttpRequest, saved: Saved, validated: Validated) -> None:
+    if saved.changes:
+        messages.success(request, f"Site Preferences were saved (revision {saved.version}).")
+    else:
+        messages.info(request, "Nothing was changed.")
+    for notice in validated.notices:
+        messages.info(request, _labelled(notice))
+    for field in FIELDS:
+        warnings = [warning for warning in validated.warnings if warning.field == field]
+        if len(warnings) > MOST_WARNINGS_AS_MESSAGES:
+            text = f"{label_of(field)}: {len(warnings)} warnings, listed below the field."
+            messages.warning(request, text)
+        else:
+            for warning in warnings:
+                messages.warning(request, _labelled(warning))
 
-    `?from=12` fills in the values of revision 12, `?add_range=203.0.113.0/24` adds a range to the
-    addresses; nothing is saved. Both are ignored where they mean nothing.
-    """
-    number, added = query.get("from", ""), query.get("add_range", "")
-    if number.isdecimal() and len(number) < 10:
-        revision = PreferenceRevision.objects.filter(number=int(number)).first()
-        if revision is not None:
-            return values_at(revision), f"These are the values of revision {number}, not saved yet."
-    ranges, problems = parse_ranges(added)
-    if len(ranges) == 1 and not problems:
-        listed = values["s3_replication_ip_addresses"].rstrip("\n")
-        lines = [line.strip() for line in listed.split("\n")]
-        if added in lines:
-            return values, f"{added} is listed already."
-        text = f"{listed}\n{added}" if listed else added
-        note = f"{added} has been added to IP Adresses for S3 replication below, not saved yet."
-        return values | {"s3_replication_ip_addresses": text}, note
-    return values, ""
+
+def _labelled(finding: Finding) -> str:
+    label = label_of(finding.field)
+    if finding.message.startswith((label, f"“{label}")):
+        return finding.message
+    return f"{label}: {finding.message}"
 
 
 def _rendered(
@@ -174,7 +190,6 @@ def _rendered(
         "opts": model_admin.opts,
         "form": form,
         "last_changed": _last_changed(row),
-        "note": note,
         "conflict": conflict,
         "filled": filled,
         "bad_locks": [locks.described(problem) for problem in bad_locks],
@@ -220,7 +235,9 @@ def _field(
 
 
 def _readable(value: object) -> str:
-    return to_text(value) or "empty"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value) if value != "" else "empty"
 
 
 def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:

@@ -38,28 +38,6 @@ def stored_preferences(databases: Sequence[str] | None = None, **kwargs: Any) ->
     ]
 
 
-@register(Tags.database)
-def locked_values(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """preferences.E004: a MEDIA_PREF_* variable holds what can't be put in force.
-
-    As `stored_preferences`, only with a database: the values have to fit together with the rest.
-    """
-    if not databases or DEFAULT_DB_ALIAS not in databases or not locks.locked_fields():
-        return []
-    try:
-        problems = locks.problems_of_locks()
-    except DatabaseError:
-        return []
-    return [
-        Error(
-            f"{locks.variable_of(problem.field)}: {problem.message}",
-            hint="Correct the variable and restart; until then the saved values are in force.",
-            id="preferences.E004",
-        )
-        for problem in problems
-    ]
-
-
 @register(Tags.files)
 def media_root_is_unset(**kwargs: Any) -> list[CheckMessage]:
     """preferences.E002: MEDIA_ROOT must stay unset."""

@@ -5,11 +5,10 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
-from django.http import QueryDict
 
 from preferences.models import PreferenceRevision, SitePreferences
 from preferences.reader import read_json
-from preferences.saving import values_of
+from preferences.saving import FIELDS
 from preferences.validation import Validated, validate
 
 EXAMPLE = json.dumps(
@@ -44,6 +43,11 @@ CATEGORIES = (
     ),
     ("Advanced", ("storage_location", "verify_replica_copies")),
 )
+
+
+def label_of(field: str) -> str:
+    """Return the product's label of a field of Site Preferences."""
+    return str(SitePreferences._meta.get_field(field).verbose_name)
 
 
 def _text_area(rows: int) -> forms.Textarea:

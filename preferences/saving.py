@@ -13,11 +13,20 @@ from django.utils import timezone
 
 from preferences import locks, snapshot
 from preferences.addresses import shortened, split_lines
-from preferences.fields import FIELDS, label_of
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.validation import Finding, validate
 
 logger = logging.getLogger(__name__)
+
+FIELDS = (
+    "s3_configuration",
+    "s3_bucket_for_replication",
+    "s3_replication_delay",
+    "s3_replication_ip_addresses",
+    "storage_location",
+    "verify_replica_copies",
+)
+"""The fields that people edit, in the order of the page."""
 
 MOST_CHANGES_LOGGED = 50
 
@@ -248,7 +257,7 @@ def describe_changes(old: SitePreferences, new: SitePreferences) -> tuple[str, .
         before, after = getattr(old, name), getattr(new, name)
         if before == after:
             continue
-        label = label_of(name)
+        label = str(SitePreferences._meta.get_field(name).verbose_name)
         if name == "s3_configuration":
             changes += [f"{label}: {change}" for change in _configuration_changes(before, after)]
         elif name == "s3_replication_ip_addresses":

@@ -3,7 +3,6 @@
 import os
 
 # Nothing of the developer's own settings or AWS account takes part in a test.
-_OWN = ("AWS_", "DJANGO_", "LINK_", "MEDIA_PREF_", "REPLICA_TRUST_", "TRUSTED_PROXIES")
 for _name in list(os.environ):
     if _name.startswith(
         ("AWS_", "DJANGO_", "LINK_", "MEDIA_PREF_", "REPLICA_TRUST_", "TRUSTED_PROXIES")

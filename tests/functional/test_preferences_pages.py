@@ -375,3 +375,23 @@ def test_staff_without_rights_see_the_speed_test_only(client, people):
     client.force_login(people["staff"])
     sections = client.get("/admin/").context["app_list"]
     assert [model["name"] for section in sections for model in section["models"]] == ["Speed Test"]
+
+
+def test_a_range_is_filled_in_and_not_saved(as_admin):
+    as_admin.post(PAGE, form())
+    page = text_of(as_admin.get(PAGE, {"add_range": "203.0.113.0/24"}))
+    assert ">\n10.20.0.0/16\n203.0.113.0/24</textarea>".replace("\n", " ") in page
+    assert "203.0.113.0/24 was added to the addresses below. It is not saved yet." in page
+    assert SitePreferences.objects.get().s3_replication_ip_addresses == "10.20.0.0/16"
+
+
+@pytest.mark.parametrize("typed", ["", "nonsense", "10.0.0.0/8 11.0.0.0/8", "10.20.0.0/16"])
+def test_what_is_no_new_range_is_not_filled_in(as_admin, typed):
+    as_admin.post(PAGE, form())
+    page = text_of(as_admin.get(PAGE, {"add_range": typed}))
+    assert "> 10.20.0.0/16</textarea>" in page
+
+
+def test_a_viewer_gets_nothing_filled_in(client, people):
+    client.force_login(people["viewer"])
+    assert "203.0.113" not in text_of(client.get(PAGE, {"add_range": "203.0.113.0/24"}))
