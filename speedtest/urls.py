@@ -2,11 +2,15 @@
 
 from django.urls import path, re_path
 
-from speedtest import views
+from speedtest import lag_views, views
 
 app_name = "speedtest"
 urlpatterns = [
     re_path(r"^admin/speedtest/?$", views.page, name="page"),
+    path("admin/speedtest/lag", lag_views.page, name="lag"),
+    path("admin/speedtest/lag/start", lag_views.start, name="lag_start"),
+    path("admin/speedtest/lag/<uuid:lag_id>/look", lag_views.look, name="lag_look"),
+    path("admin/speedtest/lag/<uuid:lag_id>/stop", lag_views.stop, name="lag_stop"),
     path("admin/speedtest/runs", views.start, name="start"),
     path("admin/speedtest/runs/<uuid:run_id>/server", views.server_checks, name="server"),
     path("admin/speedtest/runs/<uuid:run_id>/prepare", views.prepare, name="prepare"),
