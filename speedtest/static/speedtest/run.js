@@ -177,11 +177,12 @@ export class SpeedTest {
         settle(value);
       };
       const on = {
-        progress: ({ phase, progress, figures, over, ...more }) => {
+        progress: ({ phase, progress, figures, over, pause, rate, latency, files, bytes, elapsed }) => {
           if (over) {
             Object.assign(this.figures, phase === "idle" ? figures : { [phase]: figures });
             this.emit({ type: "figures", phase, figures });
           } else {
+            const more = { pause, rate, latency, files, bytes, elapsed };
             this.#stage(phase, 0.25 + 0.7 * progress, "", more);
           }
         },
