@@ -79,7 +79,7 @@ export function notesOf(figures) {
   const flags = figures.flags ?? [];
   if (flags.includes("hidden")) said.push("The tab was hidden for a while: browsers slow hidden tabs down, so the figures may be low.");
   if (flags.includes("offline")) said.push("The browser lost its network for a while (or a VPN was switched): the figures are a mixture.");
-  if (flags.includes("buffered")) said.push("Uploads stood at 100 % well before S3 had them: an antivirus, an inspecting proxy or a large socket buffer takes them in first. Progress bars of uploads run ahead here; the figures do not.");
+  if (flags.includes("buffered")) said.push("Uploads stood at 100 % well before S3 had them: an antivirus, an inspecting proxy or a VPN takes them in first. Progress bars of uploads run ahead here; the figures do not.");
   if (flags.includes("browser_bound")) said.push("Above 2 Gbit/s the browser is the bound; use the command: manage.py speedtest.");
   return said;
 }

@@ -175,14 +175,18 @@ export function grade(more) {
   return limits.find(([limit]) => more < limit)?.[1] ?? "F";
 }
 
+/** A socket's own buffer may take a whole body of up to this size: those tell nothing. */
+const SOCKET_BUFFER = 4 << 20;
+
 /**
  * Whether uploads were taken in well before S3 had them: {start, full, end, bytes}, `full` when
- * progress stood at 100 %. So it is when that holds for most of the bytes.
+ * progress stood at 100 %. So it is when that holds for most of the bytes of larger bodies.
  */
 export function wasBuffered(requests) {
   let late = 0;
   let all = 0;
   for (const { start, full, end, bytes } of requests) {
+    if (bytes <= SOCKET_BUFFER) continue;
     all += bytes;
     if (full !== null && end - full > Math.max(1000, 0.2 * (end - start))) late += bytes;
   }
