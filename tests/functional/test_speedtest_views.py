@@ -15,12 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from preferences.models import User
+from speedtest import steps
 from speedtest.models import SpeedTestRun
+from speedtest.plan import merged
 from tests.functional.conftest import MAIN, SYDNEY, Site
 
 SITE = "http://testserver"
 PLAN = {"seed_bytes": 20 << 20, "most_size": 1 << 20}
-STEPS = ("server", "prepare", "replay", "complete", "finish")
+STEPS = ("server", "prepare", "replay", "complete", "join", "finish")
 
 
 @pytest.fixture(autouse=True)
@@ -159,11 +161,17 @@ def test_without_configurations_the_page_says_what_to_do(client: Client, db: Non
     assert reverse("preferences:site") in page
 
 
-def test_the_bytes_are_told_before_start(client: Client, site: Site, settings) -> None:
+def test_bytes_time_and_cost_are_told_before_start(client: Client, site: Site, settings) -> None:
     settings.SPEEDTEST_PLAN = {}
-    page = client.get("/admin/speedtest").content.decode()
-    assert "at most 1000 MB" in page or "at most 1.0 GB" in page
-    assert "67 MB more, stored once" in page
+    page = " ".join(client.get("/admin/speedtest").content.decode().split())
+    assert "less than 0.1 MB · up to 8 s · less than $0.01" in page
+    assert "at most 500 MB each way · up to 80 s · $0.05" in page
+    assert "at most 5.0 GB each way · up to 110 s · $0.45" in page
+    assert "stores a test file of 67 MB" in page
+    settings.SPEEDTEST_EGRESS_PRICE_PER_GB = 0.2
+    assert "$1.00" in client.get("/admin/speedtest").content.decode()
+    settings.SPEEDTEST_EGRESS_PRICE_PER_GB = 0
+    assert "$" not in client.get("/admin/speedtest").content.decode()
 
 
 # --- Beginning ------------------------------------------------------------------------------
@@ -195,7 +203,7 @@ def test_a_test_that_was_left_behind_does_not_block(client: Client, site: Site) 
 @pytest.mark.parametrize(
     "body",
     [{}, {"configuration": "nowhere", "mode": "quick"}, {"configuration": ["main"]},
-     {"configuration": "main", "mode": "thorough"}],
+     {"configuration": "main", "mode": "endless"}],
 )  # fmt: skip
 def test_what_cannot_begin(client: Client, site: Site, body: dict) -> None:
     answer = post(client, reverse("speedtest:start"), body)
@@ -251,6 +259,61 @@ def test_an_upload_link_takes_exactly_its_size(client: Client, site: Site) -> No
     url = links(client, begin(client))["put"]["url"]
     assert requests.put(url, data=b"x" * 1023, timeout=5).status_code == 403
     assert requests.put(url, data=b"x" * 1024, timeout=5).status_code == 200
+
+
+def test_small_files_have_a_new_link_each_on_few_objects(client: Client, site: Site) -> None:
+    empty(site)
+    urls = begin(client, mode="standard")
+    small = links(client, urls)["small_put"]
+    assert len(small) == len(set(small)) == 400
+    assert len({url.split("?")[0] for url in small}) == 4
+    body = b"s" * (64 << 10)
+    for url in small[:6]:
+        assert requests.put(url, data=body, timeout=5).status_code == 200
+    assert requests.put(small[6], data=body[1:], timeout=5).status_code == 403
+    post(client, urls["finish"], {"state": "done"})
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+def test_the_measured_parts_are_joined(client: Client, site: Site, settings) -> None:
+    settings.SPEEDTEST_PLAN = PLAN | {"parts": [5 << 20, 1 << 20]}
+    urls = begin(client, mode="standard")
+    given = links(client, urls)["parts"]
+    assert [part["bytes"] for part in given["parts"]] == [5 << 20, 1 << 20]
+    body = {"upload_id": given["upload_id"], "etags": ["one"]}
+    assert "2 ETags" in post(client, urls["join"], body).json()["message"]
+    assert post(client, urls["join"], {"etags": ["one", "two"]}).status_code == 400
+    etags = [
+        requests.put(part["url"], data=b"p" * part["bytes"], timeout=5).headers["ETag"]
+        for part in given["parts"]
+    ]
+    wrong = {"upload_id": given["upload_id"], "etags": [etags[0], '"0000"']}
+    assert post(client, urls["join"], wrong).json()["status"] == "fail"
+    right = {"upload_id": given["upload_id"], "etags": etags}
+    assert post(client, urls["join"], right).json()["status"] == "pass"
+    half = requests.get(given["read"], headers={"Range": "bytes=0-99"}, timeout=5)
+    assert (half.status_code, half.content) == (206, b"p" * 100)
+
+
+def test_every_object_that_a_browser_may_store_is_known_to_the_clean_up(
+    client: Client, site: Site
+) -> None:
+    given = links(client, begin(client, mode="thorough"))
+    run = SpeedTestRun.objects.get()
+    known = {f"/shotmedia/{path}" for path in steps.test_paths(run.path, merged(PLAN))}
+    every = [given["put"]["url"], given["multipart"]["url"], *given["small_put"]]
+    every += [url for stream in given["uploads"] for url in stream.values()]
+    every += [part["url"] for part in given["parts"]["parts"]]
+    # Under 127.0.0.1 the emulator's buckets are in the path.
+    stored_at = {urlsplit(url).path.removeprefix(f"/{MAIN}") for url in every}
+    assert stored_at <= known
+
+
+def test_thorough_gets_a_longer_plan(client: Client, site: Site) -> None:
+    for name, mode, longest in (("main", "standard", 15_000), ("sydney", "thorough", 30_000)):
+        body = {"configuration": name, "mode": mode}
+        plan = post(client, reverse("speedtest:start"), body).json()["plan"]
+        assert plan["upload"]["max_ms"] == plan["download"]["max_ms"] == longest
 
 
 def test_the_seed_is_made_once_and_kept(client: Client, site: Site) -> None:

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("speedtest", "0001_initial"),
+        ("speedtest", "0002_thorough_mode"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
