@@ -176,6 +176,7 @@ class _Probe:
                 message=f"Not run: the {self.seconds:g} s for these checks were used up.",
             )
         start = time.perf_counter()
+        already = len(self.plain.sent)
         try:
             outcome = getattr(self, f"_check_{check.name}")()
         except Unreachable as error:
@@ -194,7 +195,7 @@ class _Probe:
             ms = self.link.dns_ms if check.name == "dns" else self.link.tls_ms
         if outcome.stops:
             self.blocked[check.name] = check.title
-        return outcome.as_finding(check.name, check.title, ms)
+        return outcome.as_finding(check.name, check.title, ms, self.plain.sent[already:])
 
     # --- Before S3 is asked -----------------------------------------------------------------
 
@@ -340,8 +341,13 @@ class _Probe:
             also,
         )
 
-    def _caller(self, holder: CredentialsHolder) -> Caller:
-        return Caller(self.config, holder, clock=self.clock, deadline=self.deadline)
+    def _caller(self, holder: CredentialsHolder, deadline: float | None = None) -> Caller:
+        caller = Caller(
+            self.config, holder, clock=self.clock, deadline=deadline or self.deadline
+        )
+        # One record of all requests, in their order.
+        caller.sent = self.plain.sent
+        return caller
 
     def _check_dns(self) -> Outcome:
         host = re.sub(r":\d+$", "", self.plain.endpoint.host)
@@ -664,12 +670,7 @@ class _Probe:
 
     def _remove(self) -> Removal:
         # The time for the checks may be over; what they made is removed all the same.
-        caller = Caller(
-            self.config,
-            self.caller.holder,
-            clock=self.clock,
-            deadline=time.monotonic() + 20,
-        )
+        caller = self._caller(self.caller.holder, time.monotonic() + 20)
         removal = remove_below(caller, self.path, known=self.made)
         self.made.clear()
         return removal

@@ -1,6 +1,7 @@
 """Findings, and the judgements behind them: what an answer means and what to do. All pure."""
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from .config import BucketConfig, is_virtual_hostable, vpce_region
 from .probe_calls import Reply
 from .probe_cleanup import Removal
 from .probe_documents import as_text, kms_statement, lifecycle_rules, role_policy
+from .probe_record import Sent, worth_telling
 
 Status = Literal["pass", "warn", "fail", "skip"]
 
@@ -26,6 +28,8 @@ class Finding:
     message     a sentence: what is so
     fix         a sentence: what to do, "" when there is nothing to do
     documents   (title, text) of documents to paste
+    facts       (name, value): addresses, hosts, whoever IT has to know about
+    requests    what was sent, where it explains a warning or a failure (probe_record.Sent)
     """
 
     check: str
@@ -38,6 +42,8 @@ class Finding:
     message: str = ""
     fix: str = ""
     documents: tuple[tuple[str, str], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    requests: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as plain values, for JSON."""
@@ -61,14 +67,20 @@ class Outcome:
     paste_title: str = ""
     also: tuple[tuple[str, str], ...] = ()
     blocks: bool | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def documents(self) -> tuple[tuple[str, str], ...]:
         """All documents to paste."""
         return ((self.paste_title, self.paste), *self.also) if self.paste else self.also
 
-    def as_finding(self, check: str, title: str, ms: int) -> Finding:
-        """The finding of the check with this name and title, which took `ms` milliseconds."""
+    def as_finding(
+        self, check: str, title: str, ms: int, sent: Sequence[Sent] = ()
+    ) -> Finding:
+        """The finding of the check with this name and title, which took `ms` milliseconds.
+
+        sent: the requests that it made.
+        """
         return Finding(
             check,
             title,
@@ -80,6 +92,8 @@ class Outcome:
             self.message,
             self.fix,
             self.documents,
+            self.facts,
+            worth_telling(sent) if self.status in ("warn", "fail") else (),
         )
 
     @property
