@@ -72,12 +72,14 @@ def list_stored(caller: Caller, what: str, path: str) -> tuple[list[Stored], Rep
 
 @dataclass(slots=True)
 class Removal:
-    """What a clean-up did: objects and bytes removed, uploads aborted, what is left and why."""
+    """What a clean-up did: objects and bytes removed, uploads aborted, what is left (its size in
+    bytes as far as it is known) and why."""
 
     objects: int = 0
     size: int = 0
     uploads: int = 0
     left: list[str] = field(default_factory=list)
+    left_size: int = 0
     refusal: Reply | None = None
     verified: bool = False
 
@@ -119,6 +121,7 @@ def remove_below(
             removal.verified = removal.refusal is None
             return removal
     removal.left = sorted({one.path for one in stored})
+    removal.left_size = sum(one.size for one in stored)
     return removal
 
 
@@ -132,6 +135,7 @@ def _remove_all(caller: Caller, stored: list[Stored], removal: Removal) -> None:
             removal.size += one.size
         else:
             removal.left.append(one.path)
+            removal.left_size += one.size
             removal.refusal = reply
 
 
