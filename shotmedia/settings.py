@@ -53,6 +53,8 @@ METRICS_ADDRESSES = env.list("METRICS_ADDRESSES", default=["127.0.0.1", "::1"])
 LINK_SECONDS = env.int("LINK_SECONDS", default=3600)
 LINK_STEP_SECONDS = env.int("LINK_STEP_SECONDS", default=300)
 REPLICA_TRUST_SECONDS = env.float("REPLICA_TRUST_SECONDS", default=0)
+# US dollars; what the speed test tells of its cost before it starts. 0 hides it.
+SPEEDTEST_EGRESS_PRICE_PER_GB = env.float("SPEEDTEST_EGRESS_PRICE_PER_GB", default=0.09)
 
 # --- Django -----------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class SpeedTestRun(models.Model):
 
         QUICK = "quick", "Quick"
         STANDARD = "standard", "Standard"
+        THOROUGH = "thorough", "Thorough"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(

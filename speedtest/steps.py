@@ -116,7 +116,61 @@ def prepare(
             }
             for stream in range(plan["streams"])
         ]
+        links["small_put"] = _links_of_files(signer, path, plan)
+        links["parts"] = _links_of_parts(links, caller, signer, path, plan)
     yield {"links": links}
+
+
+def _links_of_files(signer: Signer, path: str, plan: Mapping[str, Any]) -> list[str]:
+    """A new link for each small file, as thumbnails have: each costs the browser a preflight.
+
+    The objects are few, so that few have to be removed. S3 ignores parameters that begin with
+    "x-" (they are for its access logs), but they are signed, which makes the links differ.
+    """
+    files = plan["files"]
+    paths = [f"{path}browser/small-{stream}.bin" for stream in range(files["put_streams"])]
+    return [
+        signer.sign(
+            "PUT",
+            paths[number % len(paths)],
+            LINK_SECONDS,
+            (("x-file", str(number)),),
+            {"content-length": files["bytes"]},
+        ).url
+        for number in range(files["most"])
+    ]
+
+
+def _links_of_parts(
+    links: dict[str, Any], caller: Caller, signer: Signer, path: str, plan: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Begin the measured multipart upload: a link for each part, and one to read the object."""
+    part_path = f"{path}browser/parts.bin"
+    try:
+        upload_id, reply = begin_upload(caller, part_path)
+    except Unreachable as error:
+        links["notes"].append(f"This server could not begin a multipart upload: {error.message}")
+        return None
+    if not upload_id:
+        links["notes"].append(f"A multipart upload could not be begun: S3 said {reply.said()}.")
+        return None
+    return {
+        "upload_id": upload_id,
+        "read": _sign_get(signer, part_path),
+        "parts": [
+            {
+                "bytes": size,
+                "url": signer.sign(
+                    "PUT",
+                    part_path,
+                    LINK_SECONDS,
+                    (("partNumber", str(number)), ("uploadId", upload_id)),
+                    {"content-length": size},
+                ).url,
+            }
+            for number, size in enumerate(plan["parts"], 1)
+        ],
+    }
 
 
 def _links_for_checks(
@@ -384,11 +438,20 @@ def _replayed(target: Target, caller: Caller, path: str, origin: str, what: str)
 
 def complete_part(target: Target, path: str, upload_id: str, etag: str) -> Finding:
     """Complete the multipart upload whose one part the browser has sent."""
+    return _completed(target, f"{path}browser/multipart.bin", upload_id, [etag])
+
+
+def join_parts(target: Target, path: str, upload_id: str, etags: list[str]) -> Finding:
+    """Complete the multipart upload that the browser measured."""
+    return _completed(target, f"{path}browser/parts.bin", upload_id, etags)
+
+
+def _completed(target: Target, path: str, upload_id: str, etags: list[str]) -> Finding:
     caller = Caller(target.config, test_credentials(target.config))
     start = time.perf_counter()
-    reply = complete_upload(caller, f"{path}browser/multipart.bin", upload_id, [etag])
+    reply = complete_upload(caller, path, upload_id, etags)
     outcome = (
-        Outcome("pass", "The part that your browser uploaded was joined.", reply.operation)
+        Outcome("pass", "What your browser uploaded in parts was joined.", reply.operation)
         if reply.ok
         else explain_refusal(target.config, reply, "complete multipart uploads")
     )
@@ -422,7 +485,8 @@ def clean_up(
 
 def test_paths(path: str, plan: Mapping[str, Any]) -> list[str]:
     """Every path that a test may store under, for roles that may not list."""
-    names = ["get-1k.bin", "put-1k.bin", "multipart.bin", "replay.bin"]
+    names = ["get-1k.bin", "put-1k.bin", "multipart.bin", "replay.bin", "parts.bin"]
+    names += [f"small-{stream}.bin" for stream in range(plan["files"]["put_streams"])]
     for stream in range(plan["streams"]):
         names += [f"up-{stream}-{size}.bin" for size in sizes(plan)]
     return [f"{path}browser/{name}" for name in names]

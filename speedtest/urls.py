@@ -12,5 +12,6 @@ urlpatterns = [
     path("admin/speedtest/runs/<uuid:run_id>/prepare", views.prepare, name="prepare"),
     path("admin/speedtest/runs/<uuid:run_id>/replay", views.replay, name="replay"),
     path("admin/speedtest/runs/<uuid:run_id>/complete", views.complete, name="complete"),
+    path("admin/speedtest/runs/<uuid:run_id>/join", views.join, name="join"),
     path("admin/speedtest/runs/<uuid:run_id>/finish", views.finish, name="finish"),
 ]

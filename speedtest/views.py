@@ -26,8 +26,16 @@ from shotmedia.s3.config import BucketConfig, ConfigError
 from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from shotmedia.s3.probe import CHECKS
 from speedtest import steps
+from speedtest.figures import clean_figures, number_of
 from speedtest.models import SpeedTestRun
-from speedtest.plan import RUN_SECONDS, merged, most_bytes, seconds
+from speedtest.plan import (
+    RUN_SECONDS,
+    egress_cost,
+    for_mode,
+    merged,
+    most_bytes,
+    most_seconds,
+)
 from speedtest.verdict import leading, verdict
 
 HISTORY = 20
@@ -35,31 +43,6 @@ HISTORY = 20
 ANSWERS = ("done", "stopped", "failed", "left")
 BROWSER_CHECKS = ("context", "reach", "get", "put", "readback", "range", "multipart", "measure")
 STATUSES = ("pass", "warn", "fail", "skip")
-FIGURES = {
-    "first_ms",
-    "idle_median_ms",
-    "idle_p95_ms",
-    "jitter_ms",
-    "bytes_used",
-    "hidden",
-}
-DIRECTIONS = ("upload", "upload_single", "download", "download_single")
-DIRECTION_FIGURES = {
-    "mbps",
-    "warm_mbps",
-    "p10",
-    "p50",
-    "p90",
-    "bytes",
-    "seconds",
-    "streams",
-    "variation",
-    "errors",
-    "unfinished",
-    "short",
-    "steady",
-    "capped",
-}
 
 View = Callable[..., HttpResponse]
 
@@ -77,9 +60,9 @@ def for_admins(view: View) -> View:
     return never_cache(checked)
 
 
-def plan() -> dict[str, Any]:
-    """The measurement plan, with what settings.SPEEDTEST_PLAN changes."""
-    return merged(getattr(settings, "SPEEDTEST_PLAN", {}))
+def plan(mode: str = SpeedTestRun.Mode.STANDARD) -> dict[str, Any]:
+    """The measurement plan of a mode, with what settings.SPEEDTEST_PLAN changes."""
+    return for_mode(merged(getattr(settings, "SPEEDTEST_PLAN", {})), mode)
 
 
 # --- The page -------------------------------------------------------------------------------
@@ -97,7 +80,6 @@ def page(request: HttpRequest) -> HttpResponse:
     current = plan()
     data = {
         "start": reverse("speedtest:start"),
-        "plan": current,
         "checks": [[check.name, check.title] for check in CHECKS],
         "hosts": {option["name"]: option["host"] for option in options},
     }
@@ -109,9 +91,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "data": data,
         "history": [row(run) for run in runs],
-        "most_bytes": most_bytes(current, "standard"),
+        "modes": [_mode(current, mode) for mode in SpeedTestRun.Mode],
         "seed_bytes": current["seed_bytes"],
-        "seconds": seconds(current),
         "problems": preferences.problems,
     }
     response = render(request, "speedtest/page.html", context)
@@ -135,6 +116,23 @@ def _option(preferences: Preferences, config: BucketConfig) -> dict[str, Any]:
         "region": config.region,
         "host": host,
     }
+
+
+def _mode(current: dict[str, Any], mode: SpeedTestRun.Mode) -> dict[str, Any]:
+    """What a mode moves, takes and costs at most, for the person who chooses it."""
+    price = settings.SPEEDTEST_EGRESS_PRICE_PER_GB
+    return {
+        "name": mode.value,
+        "label": mode.label,
+        "bytes": most_bytes(current, mode),
+        "seconds": most_seconds(current, mode),
+        "cost": cost_text(egress_cost(current, mode, price)) if price else "",
+    }
+
+
+def cost_text(dollars: float) -> str:
+    """Dollars for people: whole cents, rounded up, so that nobody pays more than was said."""
+    return "less than $0.01" if dollars < 0.01 else f"${math.ceil(dollars * 100 - 1e-9) / 100:.2f}"
 
 
 def row(run: SpeedTestRun) -> dict[str, Any]:
@@ -198,7 +196,7 @@ def start(request: HttpRequest) -> JsonResponse:
     if target is None:
         return _problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if body.get("mode") not in SpeedTestRun.Mode.values:
-        return _problem("“mode” must be quick or standard.")
+        return _problem("“mode” must be quick, standard or thorough.")
     for running in SpeedTestRun.objects.filter(
         user=request.user, configuration=name, state="running"
     ):
@@ -229,9 +227,9 @@ def start(request: HttpRequest) -> JsonResponse:
         return _problem(f"A test of “{name}” has just been started in another tab.", 409)
     steps_urls = {
         step: reverse(f"speedtest:{step}", args=[run.pk])
-        for step in ("server", "prepare", "replay", "complete", "finish")
+        for step in ("server", "prepare", "replay", "complete", "join", "finish")
     }
-    return JsonResponse({"run": str(run.pk), "urls": steps_urls})
+    return JsonResponse({"run": str(run.pk), "urls": steps_urls, "plan": plan(run.mode)})
 
 
 def _running(request: HttpRequest, run_id: UUID) -> tuple[SpeedTestRun, steps.Target | None]:
@@ -295,7 +293,7 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
 @step
 def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Sign the links of a test and make its objects: progress lines, then the links."""
-    measure, current = run.mode == SpeedTestRun.Mode.STANDARD, plan()
+    measure, current = run.mode != SpeedTestRun.Mode.QUICK, plan(run.mode)
 
     def events() -> Iterator[dict[str, Any]]:
         try:
@@ -320,11 +318,32 @@ def complete(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> J
     """Complete the multipart upload of the browser's check: {"upload_id", "etag"}."""
     body = _body(request)
     upload_id, etag = body.get("upload_id"), body.get("etag")
-    if not isinstance(upload_id, str) or not re.fullmatch(r"[^\s<>&]{1,1024}", upload_id):
+    if not _is_upload_id(upload_id):
         return _problem("“upload_id” is missing.")
-    if not isinstance(etag, str) or not re.fullmatch(r'"?[0-9A-Za-z-]{1,80}"?', etag):
+    if not _is_etag(etag):
         return _problem("“etag” must be an ETag as S3 gave it.")
     return JsonResponse(steps.complete_part(target, run.path, upload_id, etag).as_dict())
+
+
+@step
+def join(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
+    """Complete the measured multipart upload: {"upload_id", "etags": one for each part}."""
+    body = _body(request)
+    upload_id, etags = body.get("upload_id"), body.get("etags")
+    if not _is_upload_id(upload_id):
+        return _problem("“upload_id” is missing.")
+    parts = len(plan(run.mode)["parts"])
+    if not isinstance(etags, list) or len(etags) != parts or not all(map(_is_etag, etags)):
+        return _problem(f"“etags” must be the {parts} ETags as S3 gave them.")
+    return JsonResponse(steps.join_parts(target, run.path, upload_id, etags).as_dict())
+
+
+def _is_upload_id(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[^\s<>&]{1,1024}", value))
+
+
+def _is_etag(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r'"?[0-9A-Za-z-]{1,80}"?', value))
 
 
 @for_admins
@@ -339,7 +358,7 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
         run.verdict_status, run.verdict = "warn", _CHANGED
         run.save()
         return _problem(_CHANGED, 409)
-    _finish(run, target, state, clean_findings(body.get("findings")), clean_figures(body))
+    _finish(run, target, state, clean_findings(body.get("findings")), clean_figures(body.get("figures")))
     return JsonResponse(
         {
             "verdict": {"status": run.verdict_status, "text": run.verdict},
@@ -365,7 +384,7 @@ def _finish(
         state__in=("left", "stopped", "failed"),
         finished_at__gt=timezone.now() - 2 * steps.SWEEP_AFTER,
     ).exclude(pk=run.pk)[:5]
-    findings_after = steps.clean_up(target, run.path, plan(), [one.path for one in interrupted])
+    findings_after = steps.clean_up(target, run.path, plan(run.mode), [one.path for one in interrupted])
     run.cleanup = [finding.as_dict() for finding in findings_after]
     run.state, run.browser_findings, run.figures = state, findings, figures
     run.finished_at = timezone.now()
@@ -392,7 +411,7 @@ def clean_findings(value: Any) -> list[dict[str, Any]]:
         cleaned.append(
             {name: str(finding.get(name) or "")[:2000] for name in texts}
             | {
-                "ms": _number(finding.get("ms")),
+                "ms": number_of(finding.get("ms")),
                 "documents": [
                     [str(part)[:8000] for part in document]
                     for document in documents[:4]
@@ -401,24 +420,3 @@ def clean_findings(value: Any) -> list[dict[str, Any]]:
             }
         )
     return cleaned[: len(BROWSER_CHECKS)]
-
-
-def clean_figures(body: dict[str, Any]) -> dict[str, Any]:
-    """A browser's figures: known names and finite, non-negative numbers only. Pure."""
-    given = body.get("figures")
-    given = given if isinstance(given, dict) else {}
-    figures: dict[str, Any] = {name: _number(given.get(name)) for name in FIGURES & set(given)}
-    for direction in DIRECTIONS:
-        values = given.get(direction)
-        if isinstance(values, dict):
-            known = DIRECTION_FIGURES & set(values)
-            figures[direction] = {name: _number(values[name]) for name in known}
-    return {name: value for name, value in figures.items() if value is not None}
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int | float) and math.isfinite(value) and 0 <= value < 1e15:
-        return value
-    return None

@@ -20,7 +20,7 @@ from tests.functional.conftest import MAIN, SYDNEY, Site
 
 SITE = "http://testserver"
 PLAN = {"seed_bytes": 20 << 20, "most_size": 1 << 20}
-STEPS = ("server", "prepare", "replay", "complete", "finish")
+STEPS = ("server", "prepare", "replay", "complete", "join", "finish")
 
 
 @pytest.fixture(autouse=True)
@@ -159,11 +159,17 @@ def test_without_configurations_the_page_says_what_to_do(client: Client, db: Non
     assert reverse("preferences:site") in page
 
 
-def test_the_bytes_are_told_before_start(client: Client, site: Site, settings) -> None:
+def test_bytes_time_and_cost_are_told_before_start(client: Client, site: Site, settings) -> None:
     settings.SPEEDTEST_PLAN = {}
-    page = client.get("/admin/speedtest").content.decode()
-    assert "at most 1000 MB" in page or "at most 1.0 GB" in page
-    assert "67 MB more, stored once" in page
+    page = " ".join(client.get("/admin/speedtest").content.decode().split())
+    assert "less than 0.1 MB · up to 8 s · less than $0.01" in page
+    assert "at most 500 MB each way · up to 80 s · $0.05" in page
+    assert "at most 5.0 GB each way · up to 110 s · $0.45" in page
+    assert "stores a test file of 67 MB" in page
+    settings.SPEEDTEST_EGRESS_PRICE_PER_GB = 0.2
+    assert "$1.00" in client.get("/admin/speedtest").content.decode()
+    settings.SPEEDTEST_EGRESS_PRICE_PER_GB = 0
+    assert "$" not in client.get("/admin/speedtest").content.decode()
 
 
 # --- Beginning ------------------------------------------------------------------------------
@@ -195,7 +201,7 @@ def test_a_test_that_was_left_behind_does_not_block(client: Client, site: Site) 
 @pytest.mark.parametrize(
     "body",
     [{}, {"configuration": "nowhere", "mode": "quick"}, {"configuration": ["main"]},
-     {"configuration": "main", "mode": "thorough"}],
+     {"configuration": "main", "mode": "endless"}],
 )  # fmt: skip
 def test_what_cannot_begin(client: Client, site: Site, body: dict) -> None:
     answer = post(client, reverse("speedtest:start"), body)
