@@ -1,23 +1,28 @@
 """The end of a test: clean-up, verdict, and tests whose page was closed without a word."""
 
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+
+from django.conf import settings
 
 from preferences.snapshot import Preferences
 from speedtest import steps
 from speedtest.models import SpeedTestRun
-from speedtest.plan import RUN_SECONDS
+from speedtest.plan import RUN_SECONDS, for_mode, merged
 from speedtest.verdict import verdict
 
 MOST_ENDED = 5
 """Left-behind tests that one visit ends: each costs a look into the bucket."""
 
 
+def current_plan(mode: str = SpeedTestRun.Mode.STANDARD) -> dict[str, Any]:
+    """The measurement plan of a mode, with what settings.SPEEDTEST_PLAN changes."""
+    return for_mode(merged(getattr(settings, "SPEEDTEST_PLAN", {})), mode)
+
+
 def end_run(
     run: SpeedTestRun,
     target: steps.Target,
-    plan: Mapping[str, Any],
     now: datetime,
     *,
     state: str,
@@ -37,6 +42,7 @@ def end_run(
         state__in=("left", "stopped", "failed"),
         finished_at__gt=now - 2 * steps.SWEEP_AFTER,
     ).exclude(pk=run.pk)[:5]
+    plan = current_plan(run.mode)
     cleaned = steps.clean_up(target, run.path, plan, [one.path for one in interrupted])
     run.cleanup = [finding.as_dict() for finding in cleaned]
     run.state, run.browser_findings, run.figures = state, findings or [], figures or {}
@@ -47,12 +53,10 @@ def end_run(
     run.save()
 
 
-def end_left_behind(
-    preferences: Preferences, plan_of: Callable[[str], Mapping[str, Any]], now: datetime
-) -> list[SpeedTestRun]:
+def end_left_behind(preferences: Preferences, now: datetime) -> list[SpeedTestRun]:
     """End tests of anybody that are running for too long: the page was closed, no beacon came.
 
-    plan_of(mode) is the measurement plan. Returns those that were ended. A test whose configuration is gone or points elsewhere now is
+    Returns those that were ended. A test whose configuration is gone or points elsewhere now is
     marked as left; its objects cannot be reached any more.
     """
     too_old = now - timedelta(seconds=RUN_SECONDS)
@@ -61,7 +65,7 @@ def end_left_behind(
     for run in ended:
         target = steps.target_of(preferences, run.configuration)
         if target is not None and target.config.fingerprint == run.place:
-            end_run(run, target, plan_of(run.mode), now, state="left")
+            end_run(run, target, now, state="left")
             continue
         run.state, run.finished_at, run.verdict_status = "left", now, "warn"
         run.verdict = (

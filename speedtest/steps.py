@@ -8,7 +8,7 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,8 +19,8 @@ from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from shotmedia.s3.presign import Signer, response_overrides
 from shotmedia.s3.probe import check_configuration, test_credentials
 from shotmedia.s3.probe_calls import Caller, Reply
-from shotmedia.s3.probe_cleanup import Stored, remove_below
-from shotmedia.s3.probe_documents import RUNS_PATH
+from shotmedia.s3.probe_cleanup import Removal, Stored, remove_below
+from shotmedia.s3.probe_documents import RUNS_PATH, as_text, replication_rules
 from shotmedia.s3.probe_judgements import (
     Finding,
     Outcome,
@@ -394,7 +394,10 @@ def clean_up(
     """
     configs = [target.config] + ([target.replica] if target.replica else [])
     known = [Stored(one) for one in test_paths(path, plan)]
-    return [_clean_one(config, path, known, interrupted) for config in configs]
+    return [
+        _clean_one(config, path, known, interrupted, is_replica=config is target.replica)
+        for config in configs
+    ]
 
 
 def test_paths(path: str, plan: Mapping[str, Any]) -> list[str]:
@@ -406,32 +409,85 @@ def test_paths(path: str, plan: Mapping[str, Any]) -> list[str]:
     return [f"{path}browser/{name}" for name in names]
 
 
+def remove_old(config: BucketConfig) -> Finding:
+    """Remove the test objects of one configuration's bucket that are older than an hour."""
+
+    def work(caller: Caller) -> Outcome:
+        removal = remove_below(caller, RUNS_PATH, older_than=_an_hour_ago())
+        return judge_removal(config, removal, where=_where(config))
+
+    return _tidied(config, work)
+
+
 def _clean_one(
-    config: BucketConfig, path: str, known: list[Stored], interrupted: Sequence[str]
+    config: BucketConfig,
+    path: str,
+    known: list[Stored],
+    interrupted: Sequence[str],
+    *,
+    is_replica: bool,
 ) -> Finding:
+    def work(caller: Caller) -> Outcome:
+        removal = remove_below(caller, path, known=known)
+        swept = [remove_below(caller, one) for one in interrupted]
+        swept.append(remove_below(caller, RUNS_PATH, older_than=_an_hour_ago()))
+        outcome = judge_removal(config, removal, where=_where(config))
+        if is_replica and removal.objects:
+            outcome = replace(outcome, also=(*outcome.also, *_spare_replication(config)))
+        return _with_swept(outcome, swept)
+
+    return _tidied(config, work)
+
+
+def _an_hour_ago() -> str:
+    return (datetime.now(UTC) - SWEEP_AFTER).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _where(config: BucketConfig) -> str:
+    return f"“{config.name}” ({config.bucket})"
+
+
+def _with_swept(outcome: Outcome, swept: list[Removal]) -> Outcome:
+    """The outcome of a test's own clean-up, with what became of earlier tests' objects."""
+    found = sum(one.objects + one.uploads for one in swept)
+    if found:
+        message = f"{outcome.message} {found} left over from earlier tests were removed too."
+        outcome = replace(outcome, message=message)
+    left = [path for one in swept for path in one.left]
+    if left:
+        shown = ", ".join(left[:4]) + (" …" if left[4:] else "")
+        outcome = replace(
+            outcome,
+            status="fail",
+            message=f"{outcome.message} {len(left)} of earlier tests could not be removed: "
+            f"{shown}.",
+        )
+    return outcome
+
+
+def _spare_replication(config: BucketConfig) -> tuple[tuple[str, str], ...]:
+    return (
+        (
+            "Replication rules that leave test objects out (a filter can only name what to copy)",
+            as_text(replication_rules(config)),
+        ),
+    )
+
+
+def _tidied(config: BucketConfig, work: Callable[[Caller], Outcome]) -> Finding:
+    """The finding of a clean-up; when nobody answers, that is the finding."""
     start = time.perf_counter()
-    before = (datetime.now(UTC) - SWEEP_AFTER).strftime("%Y-%m-%dT%H:%M:%S")
     sent: list[Sent] = []
-    where = f"“{config.name}” ({config.bucket})"
     try:
         deadline = time.monotonic() + 60
         caller = Caller(config, test_credentials(config), deadline=deadline)
         sent = caller.sent
-        removal = remove_below(caller, path, known=known)
-        swept = [remove_below(caller, one) for one in interrupted]
-        swept.append(remove_below(caller, RUNS_PATH, older_than=before))
-        outcome = judge_removal(config, removal, where=where)
-        found = sum(one.objects + one.uploads for one in swept)
-        if found:
-            outcome = replace(
-                outcome,
-                message=f"{outcome.message} {found} left over from earlier tests were removed too.",
-            )
+        outcome = work(caller)
     except (Unreachable, CredentialsUnavailable) as error:
         outcome = Outcome(
             "fail",
-            f"The test objects in {where} could not be removed now: {error.message} The next test "
-            "removes what is older than an hour.",
+            f"The test objects in {_where(config)} could not be removed now: {error.message} The "
+            "next test removes what is older than an hour.",
             error.operation,
             error.code,
             error.request_id,

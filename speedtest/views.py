@@ -27,14 +27,13 @@ from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from shotmedia.s3.probe import CHECKS
 from shotmedia.s3.probe_record import redacted
 from speedtest import replays, steps
+from speedtest.ending import current_plan as plan
 from speedtest.ending import end_left_behind, end_run
 from speedtest.figures import clean_figures, number_of
 from speedtest.it_report import it_report
 from speedtest.models import SpeedTestRun
 from speedtest.plan import (
     egress_cost,
-    for_mode,
-    merged,
     most_bytes,
     most_seconds,
 )
@@ -60,11 +59,6 @@ def for_admins(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return never_cache(checked)
-
-
-def plan(mode: str = SpeedTestRun.Mode.STANDARD) -> dict[str, Any]:
-    """The measurement plan of a mode, with what settings.SPEEDTEST_PLAN changes."""
-    return for_mode(merged(getattr(settings, "SPEEDTEST_PLAN", {})), mode)
 
 
 # --- The page -------------------------------------------------------------------------------
@@ -199,12 +193,12 @@ def start(request: HttpRequest) -> JsonResponse:
         return _problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if body.get("mode") not in SpeedTestRun.Mode.values:
         return _problem("“mode” must be quick, standard or thorough.")
-    end_left_behind(current_preferences(), plan, timezone.now())
+    end_left_behind(current_preferences(), timezone.now())
     running = SpeedTestRun.objects.filter(
         user=request.user, configuration=name, state="running"
     ).first()
     if running is not None and body.get("end") == str(running.pk):
-        end_run(running, target, plan(running.mode), timezone.now(), state="left")
+        end_run(running, target, timezone.now(), state="left")
     elif running is not None:
         return _problem(
             f"You have a test of “{name}” running since "
@@ -378,7 +372,6 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
     end_run(
         run,
         target,
-        plan(run.mode),
         timezone.now(),
         state=state,
         findings=clean_findings(body.get("findings")),
