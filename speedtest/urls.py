@@ -18,4 +18,5 @@ urlpatterns = [
     path("admin/speedtest/runs/<uuid:run_id>/complete", views.complete, name="complete"),
     path("admin/speedtest/runs/<uuid:run_id>/join", views.join, name="join"),
     path("admin/speedtest/runs/<uuid:run_id>/finish", views.finish, name="finish"),
+    path("admin/speedtest/runs/<uuid:run_id>/report.txt", views.report, name="report"),
 ]

@@ -6,6 +6,7 @@ import { PHASES } from "./findings.js";
 import { rateText, sizeText } from "./maths.js";
 import { PhaseList } from "./phases.js";
 import { showFigures, showNotes, showTable } from "./result.js";
+import { showReport } from "./report.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import {
@@ -123,6 +124,7 @@ async function startTest(end = "") {
   byId("result").hidden = true;
   byId("chart-frame").hidden = true;
   byId("cleanup").hidden = true;
+  byId("report").hidden = true;
   byId("columns").hidden = false;
   byId("data-table").replaceChildren();
   chart.clear();
@@ -179,6 +181,7 @@ function showResult(test, answer) {
   else showTable(byId("data-table"), test.figures);
   chart.draw();
   historyRow(answer.row);
+  showReport(byId("report"), answer.report, say);
   verdict.focus();
   verdict.scrollIntoView({ block: "start" });
 }
