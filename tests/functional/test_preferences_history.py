@@ -159,7 +159,7 @@ def test_restoring_shows_the_difference_and_warnings_first_and_saves_nothing(
 ):
     page = text_of(as_admin.get(restore_url(0)))
     assert "What would change: current (revision 3) → restored" in page
-    assert '<code> &quot;main&quot;: {</code>' in page
+    assert "<code> &quot;main&quot;: {</code>" in page
     assert read_row().version == 3
     save_preferences({"s3_replication_delay": 5}, 3, saved["admin"])
     save_preferences({"s3_replication_delay": 60}, 4, saved["admin"])
