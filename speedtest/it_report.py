@@ -51,7 +51,7 @@ def _facts(run: SpeedTestRun) -> list[tuple[str, str]]:
         ("Configuration", f"“{run.configuration}”"),
         ("Bucket", f"s3://{run.bucket} in {run.region}"),
         ("Objects of the test", f"{run.path} below the configuration's prefix"),
-        ("Person", run.user.get_username() if run.user else "(removed)"),
+        ("Person", run.who),
         ("Address of the browser", run.address or "none"),
         ("Browser", run.user_agent or "none"),
     ]

@@ -139,7 +139,7 @@ def row(run: SpeedTestRun) -> dict[str, Any]:
         "when": timezone.localtime(run.started_at).strftime("%Y-%m-%d %H:%M"),
         "iso": run.started_at.isoformat(),
         "configuration": run.configuration,
-        "who": run.user.get_username() if run.user else "(removed)",
+        "who": run.who,
         "address": run.address,
         "status": run.verdict_status,
         "verdict": run.verdict,
