@@ -358,7 +358,9 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
         run.verdict_status, run.verdict = "warn", _CHANGED
         run.save()
         return _problem(_CHANGED, 409)
-    _finish(run, target, state, clean_findings(body.get("findings")), clean_figures(body.get("figures")))
+    _finish(
+        run, target, state, clean_findings(body.get("findings")), clean_figures(body.get("figures"))
+    )
     return JsonResponse(
         {
             "verdict": {"status": run.verdict_status, "text": run.verdict},
@@ -384,7 +386,9 @@ def _finish(
         state__in=("left", "stopped", "failed"),
         finished_at__gt=timezone.now() - 2 * steps.SWEEP_AFTER,
     ).exclude(pk=run.pk)[:5]
-    findings_after = steps.clean_up(target, run.path, plan(run.mode), [one.path for one in interrupted])
+    findings_after = steps.clean_up(
+        target, run.path, plan(run.mode), [one.path for one in interrupted]
+    )
     run.cleanup = [finding.as_dict() for finding in findings_after]
     run.state, run.browser_findings, run.figures = state, findings, figures
     run.finished_at = timezone.now()

@@ -4,15 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('speedtest', '0001_initial'),
+        ("speedtest", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='speedtestrun',
-            name='mode',
-            field=models.CharField(choices=[('quick', 'Quick'), ('standard', 'Standard'), ('thorough', 'Thorough')], default='standard', max_length=10),
+            model_name="speedtestrun",
+            name="mode",
+            field=models.CharField(
+                choices=[("quick", "Quick"), ("standard", "Standard"), ("thorough", "Thorough")],
+                default="standard",
+                max_length=10,
+            ),
         ),
     ]
