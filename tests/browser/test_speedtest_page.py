@@ -220,13 +220,14 @@ def test_a_denied_download_is_explained(page_as: PageAs, site: Site, admin: User
     expect(page.locator("#verdict")).to_contain_text("your browser is kept from the bucket")
 
 
-def test_stop_from_the_keyboard_cleans_up(
+def test_start_and_stop_from_the_keyboard_clean_up(
     page_as: PageAs, site: Site, admin: User, settings
 ) -> None:
     settings.SPEEDTEST_PLAN = SHORT | LONG
     site.emulator.faults(MAIN, **SLOW)
     page = open_page(page_as, admin, "main", "Standard")
-    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Start", exact=True).focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#phase")).to_contain_text("Upload", timeout=30_000)
     expect(page.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
     bar = page.get_by_role("progressbar")
