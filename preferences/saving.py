@@ -222,10 +222,7 @@ def current_row() -> SitePreferences:
 
 def restore_comment(number: int, comment: str) -> str:
     """Return the comment of the revision that brings revision `number` back."""
-    text = f"Restored revision {number}"
-    if comment:
-        text += f": {comment}"
-    return text[: PreferenceRevision.MAX_COMMENT]
+    return f"Restored revision {number}: {comment}" if comment else f"Restored revision {number}"
 
 
 def values_of(row: SitePreferences) -> dict[str, Any]:
