@@ -141,7 +141,7 @@ def _with_region(request: HttpRequest, row: SitePreferences) -> dict[str, str]:
     if not re.fullmatch(r"[a-z0-9-]{1,40}", region) or configurations[name].get("region") == region:
         return {}
     configurations[name]["region"] = region
-    message = f"{region} was filled in as the region of “{name}”. It is not saved yet."
+    message = f"The region {region} was filled in for “{name}” below. It is not saved yet."
     messages.info(request, message)
     return {"s3_configuration": canonical(configurations)}
 
