@@ -400,7 +400,8 @@ def test_a_region_is_filled_in_and_not_saved(as_admin):
     shown = json.loads(answer.context["form"]["s3_configuration"].value())
     was = json.loads(before)
     assert shown == was | {"main": was["main"] | {"region": "ap-northeast-1"}}
-    assert "The region ap-northeast-1 was filled in for “main” below. It is not saved yet." in text_of(answer)
+    message = "The region ap-northeast-1 was filled in for “main” below. It is not saved yet."
+    assert message in text_of(answer)
     assert SitePreferences.objects.get().s3_configuration == before
 
 
