@@ -1,5 +1,6 @@
 """Site Preferences and People in the admin."""
 
+import re
 from datetime import UTC
 from typing import Any
 
@@ -24,6 +25,7 @@ from preferences.differences import difference
 from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm, label_of
 from preferences.history import LONG_FIELDS, HistoryPages
 from preferences.models import PreferenceRevision, SitePreferences, User, UseS3Replication
+from preferences.reader import canonical, read_json
 from preferences.saving import (
     FIELDS,
     Conflict,
@@ -71,7 +73,8 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
         """Show the preferences, or save them when they are valid and nobody was faster.
 
         With ?from=12 the form holds the values of revision 12, to be corrected and saved; with
-        ?add_range=203.0.113.0/24 that range as one more line of the addresses.
+        ?add_range=203.0.113.0/24 that range as one more line of the addresses; with
+        ?use_region=eu-west-1&configuration=main that region in that configuration.
         """
         if object_id != "1":
             raise Http404("There is one row of Site Preferences.")
@@ -85,6 +88,8 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
             shown = _shown(row)
             if "add_range" in request.GET and self.has_change_permission(request):
                 shown["initial"] |= _with_range(request, row, request.GET["add_range"])
+            if "use_region" in request.GET and self.has_change_permission(request):
+                shown["initial"] |= _with_region(request, row)
             return _rendered(self, request, SitePreferencesForm(**shown), row)
         if not self.has_change_permission(request):
             raise PermissionDenied
@@ -125,6 +130,20 @@ def _with_range(request: HttpRequest, row: SitePreferences, typed: str) -> dict[
         return {}
     messages.info(request, f"{added} was added to the addresses below. It is not saved yet.")
     return {"s3_replication_ip_addresses": f"{listed}\n{added}".lstrip("\n")}
+
+
+def _with_region(request: HttpRequest, row: SitePreferences) -> dict[str, str]:
+    """Return S3 Configuration with another region in one entry, and say so; {} if there is none."""
+    name, region = request.GET.get("configuration", ""), request.GET["use_region"]
+    configurations = read_json(row.s3_configuration).value
+    if not isinstance(configurations, dict) or not isinstance(configurations.get(name), dict):
+        return {}
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", region) or configurations[name].get("region") == region:
+        return {}
+    configurations[name]["region"] = region
+    message = f"The region {region} was filled in for “{name}” below. It is not saved yet."
+    messages.info(request, message)
+    return {"s3_configuration": canonical(configurations)}
 
 
 def _form_with(revision: PreferenceRevision, row: SitePreferences) -> SitePreferencesForm:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from preferences.models import User
+from preferences.models import SitePreferences, User
 from speedtest.models import SpeedTestRun
 from tests.browser.test_speedtest_page import PageAs, open_page, start_and_wait, statuses
 from tests.functional.conftest import MAIN, Site
@@ -60,6 +60,23 @@ def configure(site: Site, **fields: str) -> None:
     configurations = json.loads(site.values["s3_configuration"])
     configurations["main"] |= fields
     site.prefer(s3_configuration=json.dumps(configurations))
+
+
+# --- 7: the region, one click ---------------------------------------------------------------
+
+
+def test_the_right_region_is_one_click_away(page_as: PageAs, site: Site, admin: User) -> None:
+    configure(site, region="us-west-2")
+    page = quick(page_as, admin)
+    start_and_wait(page)
+    expect(page.locator("#verdict")).to_contain_text(
+        f"{MAIN} is in us-east-1; the configuration says us-west-2"
+    )
+    page.locator("#remedy").get_by_role("link", name="Use us-east-1 in Site Preferences").click()
+    shown = json.loads(page.get_by_label("S3 Configuration").input_value())
+    assert shown["main"]["region"] == "us-east-1"
+    expect(page.locator("body")).to_contain_text("It is not saved yet")
+    assert '"us-west-2"' in SitePreferences.objects.get().s3_configuration
 
 
 # --- 13: the page itself --------------------------------------------------------------------

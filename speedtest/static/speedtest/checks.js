@@ -162,6 +162,9 @@ export async function* browserChecks({ links, replay, complete, violations, sign
    */
   async function explained(what, lead, request, said = null) {
     if (signal.aborted) throw new Stopped("stopped");
+    const own = sent(request.method, request.url, request.headers, {
+      status: said?.status, requestId: said?.request_id,
+    });
     if (!said && await stoppedByPolicy()) return cspFinding();
     let reason;
     try {
@@ -171,9 +174,6 @@ export async function* browserChecks({ links, replay, complete, violations, sign
       const told = said ? `S3 said ${[said.status, said.code].join(" ")}: ${said.message}. ` : "";
       reason = { message: `${told}This server could not repeat the request: ${problem.message}` };
     }
-    const own = sent(request.method, request.url, request.headers, {
-      status: said?.status, requestId: said?.request_id,
-    });
     return {
       status: "fail",
       call: request.method,

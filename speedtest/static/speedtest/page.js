@@ -10,7 +10,7 @@ import { showReport } from "./report.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import {
-  announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
+  actionView, announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -172,6 +172,7 @@ function showResult(test, answer) {
   const remedy = byId("remedy");
   remedy.replaceChildren();
   if (answer.leading?.fix) remedy.append(fixView(answer.leading.fix));
+  remedy.append(...(answer.leading?.actions ?? []).map(actionView));
   for (const text of answer.leading?.documents ?? []) remedy.append(documentView(text, true));
   byId("cleanup-findings").replaceChildren(...answer.cleanup.map(findingView));
   byId("cleanup").hidden = false;
