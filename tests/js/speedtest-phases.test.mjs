@@ -12,7 +12,7 @@ const PLAN = {
   download: { warm_ms: 20, min_ms: 60, max_ms: 250, cap_bytes: 1e9 },
   single: { warm_ms: 20, min_ms: 60, max_ms: 250, cap_bytes: 1e9 },
   finish_ms: 500, first_size: 256 * KIB, least_size: 128 * KIB, most_size: 256 * KIB,
-  files: { bytes: 64 * KIB, ms: 400, most: 50, put_streams: 2, get_streams: 2 },
+  parts_ms: 2000, files: { bytes: 64 * KIB, ms: 400, most: 50, put_streams: 2, get_streams: 2 },
 };
 const BOTH = { upload: true, download: true };
 const BODY = `<Error><Code>EntityTooLarge</Code><Message>Too large.</Message></Error>`;
@@ -161,6 +161,31 @@ test("the cap is not passed", async () => {
   const { figures } = await run({ plan });
   assert.ok(figures.upload.bytes <= cap);
   assert.equal(figures.upload.capped, true);
+});
+
+test("on a slow line the upload in parts is left out, and said so", async () => {
+  const { figures, troubles, notes } = await run({ plan: { ...PLAN, parts_ms: 0.01 } });
+  assert.deepEqual([figures.multipart, figures.resume], [undefined, undefined]);
+  assert.deepEqual(troubles, []);
+  assert.match(notes[0], /upload in parts was left out/);
+});
+
+test("an upload in parts that hangs has an end", async () => {
+  const send = FakeXHR.prototype.send;
+  FakeXHR.prototype.send = function hang(body) {
+    if (!this.url.includes("part=2")) return send.call(this, body);
+    puts.push(this.record = { url: this.url, size: body.size, status: 0, aborted: false });
+    this.timers = [];
+    return undefined;
+  };
+  // node does not wait for the timer of AbortSignal.timeout; browsers do.
+  const awake = setInterval(() => {}, 1000);
+  const { figures, troubles } = await run({ plan: { ...PLAN, parts_ms: 100 } });
+  clearInterval(awake);
+  FakeXHR.prototype.send = send;
+  assert.equal(figures.multipart, undefined);
+  assert.match(troubles[0].message, /longer than 0.3 s/);
+  assert.ok(puts.at(-1).aborted);
 });
 
 test("changed bytes are found out", async () => {

@@ -88,7 +88,8 @@ function setRunning(running) {
   byId("stop").hidden = !running;
   byId("stop").disabled = false;
   byId("stop").textContent = "Stop";
-  for (const field of form.querySelectorAll("select, input[type=radio]")) field.disabled = running;
+  for (const field of form.querySelectorAll(".st-field")) field.hidden = running;
+  byId("testing").hidden = !running;
   byId("progress").hidden = !running;
 }
 
@@ -119,6 +120,8 @@ async function startTest(end = "") {
   });
   current = test;
   if (document.hidden) test.flags.add("hidden");
+  const { selectedOptions: [chosen] } = form.elements.configuration;
+  byId("testing").textContent = `${chosen.textContent.trim()} · ${mode}`;
   setRunning(true);
   byId("stop").focus();
   byId("result").hidden = true;
