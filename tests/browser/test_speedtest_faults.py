@@ -117,6 +117,22 @@ def test_a_hidden_tab_is_told(page_as: PageAs, site: Site, admin: User) -> None:
     expect(finding(page, "context")).to_contain_text("The tab is hidden")
 
 
+def test_a_page_without_https_is_told_and_compares_the_bytes_themselves(
+    page_as: PageAs, site: Site, admin: User
+) -> None:
+    page = page_as(admin)
+    page.add_init_script(
+        "Object.defineProperty(window, 'isSecureContext', { get: () => false });"
+        "Object.defineProperty(Crypto.prototype, 'subtle', { get: () => undefined });"
+    )
+    page.goto("/admin/speedtest")
+    page.get_by_role("radio", name="Quick").check()
+    start_and_wait(page)
+    expect(finding(page, "context")).to_contain_text("not a secure context")
+    expect(finding(page, "context")).to_contain_text("Serve the site over https")
+    expect(finding(page, "readback")).to_contain_text("All bytes are the same")
+
+
 # --- 14: the way to the bucket --------------------------------------------------------------
 
 
