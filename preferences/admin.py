@@ -20,7 +20,10 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
-from preferences import revision_views
+from preferences import (
+    revision_views,
+    token_admin,  # noqa: F401 (registers the API tokens)
+)
 from preferences.addresses import client_address, parse_ranges
 from preferences.fields import FIELDS, label_of, to_text
 from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm
