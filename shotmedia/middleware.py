@@ -68,10 +68,10 @@ def wants_json(request: HttpRequest) -> bool:
     )
 
 
-def json_problem(status: int, code: str, message: str) -> JsonResponse:
+def json_problem(status: int, code: str, message: str, **more: object) -> JsonResponse:
     """Return what a script is told when its request fails: a code for it, a sentence for people."""
     return JsonResponse(
-        {"error": code, "message": message},
+        {"error": code, "message": message, **more},
         status=status,
         headers={"Cache-Control": "private, no-store"},
     )

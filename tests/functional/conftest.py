@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.utils import timezone
 
 from media import copies
@@ -60,6 +62,17 @@ def _fresh_memory() -> None:
     snapshot.forget()
     copies.forget_circuits()
     tokens.forget_uses()
+
+
+@pytest.fixture
+def one_connection(db: None) -> Iterator[None]:
+    """Requests that do not come from Django's test client keep the test's connection, too."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 @dataclass
