@@ -26,12 +26,21 @@ from preferences.api_schemas import (
     SomeNewValues,
     SomeValues,
 )
-from preferences.fields import FIELDS, field_named
-from preferences.history import values_at
-from preferences.locks import locked_fields, locked_message
+from preferences.exchange import ExchangeError, field_named
+from preferences.locks import locked, variable_of
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.reader import canonical
-from preferences.saving import Conflict, Saved, read_row, save_preferences, values_of
+from preferences.saving import (
+    FIELDS,
+    Conflict,
+    Saved,
+    as_row,
+    merged,
+    read_row,
+    save_preferences,
+    values_of,
+)
+from preferences.snapshot import preferences_at
 from preferences.validation import Finding, Validated, validate
 from shotmedia.middleware import json_problem
 
@@ -110,7 +119,7 @@ def read_preferences(
 ) -> Any:
     """Answer the preferences by name. The ETag is the number of the revision in force."""
     _may_see(request.user)
-    row = SitePreferences.objects.filter(pk=1).first() or SitePreferences(pk=1)
+    row = _row()
     _head(response, row.version)
     if _etag(row.version) in [tag.removeprefix("W/") for tag in parse_etags(if_none_match)]:
         return Status(304, None)
@@ -148,8 +157,16 @@ def change_preferences(
     comment: str = _COMMENT,
     if_match: str = _IF_MATCH,
 ) -> Any:
-    """Set some preferences; all of it or nothing. The result is validated as a whole."""
-    return _write(request, response, values.dict(exclude_unset=True), comment, if_match)
+    """Set some preferences; all of it or nothing. The result is validated as a whole.
+
+    A preference that the environment sets is an error here; PUT skips it and says so.
+    """
+    given = values.dict(exclude_unset=True)
+    # Named one by one they are meant: skipping one would look like success.
+    fixed = [_remark(field, "locked", _locked(field)) for field in given if field in locked()]
+    if fixed:
+        raise Refused(422, "locked", "Nothing was saved: the environment sets a value.", fixed)
+    return _write(request, response, given, comment, if_match)
 
 
 @api.get(
@@ -183,7 +200,7 @@ def read_revision(request: HttpRequest, response: HttpResponse, number: int = _N
     revision = PreferenceRevision.objects.filter(number=number).first()
     if revision is None:
         raise Refused(404, "not-found", f"There is no revision {number}.")
-    revision.values = values_at(revision)
+    revision.values = values_of(as_row(revision.data, revision.number))
     return revision
 
 
@@ -197,13 +214,12 @@ def _write(
     _may_change(request.user)
     if not comment.isprintable():
         raise Refused(422, "invalid", "The comment must be one line of printable characters.")
-    row = read_row()
+    row = _row()
     _must_match(if_match, row.version)
     if isinstance(given.get("s3_configuration"), dict):
         given["s3_configuration"] = canonical(given["s3_configuration"])
-    kept = {field: getattr(row, field) for field in locked_fields()}
-    skipped = [field for field in kept if given.get(field, kept[field]) != kept[field]]
-    validated = validate(values_of(row) | given | kept)
+    wanted, skipped = merged(given, row)
+    validated = validate(wanted)
     if validated.errors:
         raise Refused(
             422, "invalid", "Nothing was saved: some values cannot work.",
@@ -227,14 +243,26 @@ def _write(
     return _done(saved, validated, skipped)
 
 
-def _done(saved: Saved, validated: Validated, skipped: list[str]) -> dict[str, Any]:
+def _row() -> SitePreferences:
+    """Return the row, in line with what the environment sets; one read once that is so."""
+    row = read_row()
+    if preferences_at(row.version).version != row.version:
+        row = read_row()
+    return row
+
+
+def _locked(field: str) -> str:
+    return f"Set by the environment variable {variable_of(field)}. Change it there and restart."
+
+
+def _done(saved: Saved, validated: Validated, skipped: tuple[str, ...]) -> dict[str, Any]:
     return {
         "revision": saved.version,
         "changes": saved.changes,
         "values": validated.values,
         "warnings": _remarks(validated.warnings, "warning"),
         "notices": _remarks(validated.notices, "notice"),
-        "skipped": [{"field": field, "message": locked_message(field)} for field in skipped],
+        "skipped": [{"field": field, "message": _locked(field)} for field in skipped],
     }
 
 
@@ -300,8 +328,8 @@ def _etag(version: int) -> str:
 def _head(response: HttpResponse, version: int) -> None:
     _private(response)
     response.headers["ETag"] = _etag(version)
-    if locked := ", ".join(locked_fields()):
-        response.headers["X-Locked-Preferences"] = locked
+    if fixed := ", ".join(locked()):
+        response.headers["X-Locked-Preferences"] = fixed
 
 
 def _private(response: HttpResponse) -> None:
@@ -346,7 +374,7 @@ def _shape_remark(fault: dict[str, Any]) -> dict[str, Any]:
         try:
             field_named(field)
             message = f"“{field}” is a label: use the field's own name, one of {', '.join(FIELDS)}."
-        except ValueError as error:
+        except ExchangeError as error:
             message = str(error)
         return _remark(field, "unknown", message)
     if fault["type"] == "missing":

@@ -14,9 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from preferences import api as api_module
 from preferences import snapshot
 from preferences.api import openapi_text
-from preferences.fields import FIELDS
 from preferences.models import ApiToken, PreferenceRevision, SitePreferences, User
-from preferences.saving import save_preferences
+from preferences.saving import FIELDS, save_preferences
 from preferences.tokens import new_secret
 from preferences.validation import validate
 
@@ -321,22 +320,41 @@ def test_a_save_in_between_is_a_conflict(script, rhea, monkeypatch):
 # --- Fields that the environment sets -------------------------------------------------------------
 
 
-def test_locked_fields_are_named_and_skipped(script, settings):
-    settings.MEDIA_PREF = {"s3_replication_delay": "60"}
-    assert script.get()["X-Locked-Preferences"] == "s3_replication_delay"
-    response = script.send("put", ALL)
+LOCKED = {
+    "field": "s3_replication_delay",
+    "message": "Set by the environment variable MEDIA_PREF_S3_REPLICATION_DELAY. Change it there "
+    "and restart.",
+}
+
+
+@pytest.fixture
+def locked(settings):
+    settings.PREFERENCE_LOCKS = {"s3_replication_delay": "77"}
+
+
+def test_reading_shows_and_names_what_the_environment_sets(script, locked):
+    response = script.get()
+    assert response.json()["s3_replication_delay"] == 77
     assert response["X-Locked-Preferences"] == "s3_replication_delay"
-    assert response.json()["skipped"] == [
-        {
-            "field": "s3_replication_delay",
-            "message": "Set by the environment variable MEDIA_PREF_S3_REPLICATION_DELAY. Change "
-            "it there and restart.",
-        }
-    ]
-    assert response.json()["values"]["s3_replication_delay"] == 60
+    assert response["ETag"] == '"1"'
+
+
+def test_replacing_all_skips_it_and_says_so(script, locked):
+    etag = script.get()["ETag"]
+    response = script.send("put", ALL, etag)
+    assert response["X-Locked-Preferences"] == "s3_replication_delay"
+    assert response.json()["skipped"] == [LOCKED]
+    assert response.json()["values"]["s3_replication_delay"] == 77
     assert response.json()["values"]["storage_location"] == "main"
-    again = script.send("put", script.get().json(), '"1"')
-    assert again.json()["skipped"] == []
+    again = script.send("put", script.get().json(), response["ETag"])
+    assert (again.json()["skipped"], again.json()["changes"]) == ([], [])
+
+
+def test_changing_it_is_an_error(script, locked):
+    changes = {"s3_replication_delay": 90, "storage_location": ""}
+    [error] = errors_of(script.send("patch", changes, script.get()["ETag"]))
+    assert error == LOCKED | {"code": "locked", "line": 0, "column": 0}
+    assert script.get()["ETag"] == '"1"'
 
 
 # --- Revisions ------------------------------------------------------------------------------------
