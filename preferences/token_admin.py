@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import date
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from preferences.models import ApiToken
@@ -16,22 +18,34 @@ from preferences.tokens import revoke
 _REVOKED = [{"changed": {"fields": ["revoked"]}}]
 
 
+class StateFilter(admin.SimpleListFilter):
+    """Tokens that can be used, and those that cannot any more."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """The states of ApiToken.state."""
+        return [(state, state) for state in ("active", "expired", "revoked")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the tokens in the chosen state."""
+        expired = Q(expires_at__lte=timezone.now())
+        conditions = {
+            "active": Q(revoked_at=None) & (Q(expires_at=None) | ~expired),
+            "expired": Q(revoked_at=None) & expired,
+            "revoked": Q(revoked_at__isnull=False),
+        }
+        return queryset.filter(conditions.get(self.value(), Q()))
+
+
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):
     """All tokens, newest first."""
 
-    list_display = (
-        "name",
-        "user",
-        "beginning",
-        "standing",
-        "expires_at",
-        "last_used_at",
-        "created",
-        "created_by",
-    )
-    list_select_related = ("user", "created_by")
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "created", "last_used_at")
+    list_display = ("name", "user", "beginning", "standing", "expires", "last_used")
+    list_select_related = ("user",)
+    list_filter = (StateFilter,)
     search_fields = ("name", "user__username", "key")
     actions = ("revoke_selected",)
     autocomplete_fields = ("user",)
@@ -49,6 +63,16 @@ class ApiTokenAdmin(admin.ModelAdmin):
         if not token.user.is_active and token.state() == "active":
             return "person may not log in"
         return token.state()
+
+    @admin.display(description="Expires", ordering="expires_at")
+    def expires(self, token: ApiToken) -> str:
+        """The day."""
+        return date(token.expires_at, "j M Y") or "never"
+
+    @admin.display(description="Last used", ordering="last_used_at")
+    def last_used(self, token: ApiToken) -> str:
+        """To some ten minutes."""
+        return date(token.last_used_at, "j M Y H:i") or "never"
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """A token is revoked and stays in the list."""
@@ -69,7 +93,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         if obj is None:
             return ("user", "name", "days", "addresses")
         return (
-            "user", "name", "beginning", "standing", "addresses", "expires_at", "last_used_at",
+            "user", "name", "beginning", "standing", "addresses", "expires", "last_used",
             "created", "created_by", "revoked_at",
         )  # fmt: skip
 

@@ -492,6 +492,21 @@ def test_an_admin_revokes_and_nothing_is_removed_or_changed(site, client, admin_
     assert "Revoke this token" not in page
 
 
+def test_the_list_is_filtered_by_state(site, client, admin_user):
+    person, now = site.person(), timezone.now()
+    site.token(person, name="endless")
+    site.token(person, name="lasting", expires_at=now + HOUR)
+    site.token(person, name="over", expires_at=now - HOUR)
+    site.token(person, name="gone", expires_at=now + HOUR, revoked_at=now)
+    client.force_login(admin_user)
+    shown = {}
+    for state in ("active", "expired", "revoked"):
+        tokens = client.get(f"{ADMIN}?state={state}").context["cl"].result_list
+        shown[state] = {token.name for token in tokens}
+        assert {token.state() for token in tokens} == {state}
+    assert shown == {"active": {"endless", "lasting"}, "expired": {"over"}, "revoked": {"gone"}}
+
+
 def test_several_are_revoked_at_once(site, client, admin_user):
     person = site.person()
     for name in ("one", "two"):
