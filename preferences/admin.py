@@ -19,7 +19,10 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
-from preferences import locks
+from preferences import (
+    locks,
+    token_admin,  # noqa: F401 (registers the API tokens)
+)
 from preferences.addresses import client_address, parse_ranges
 from preferences.differences import difference
 from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm, label_of
