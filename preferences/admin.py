@@ -1,5 +1,6 @@
 """Site Preferences and People in the admin."""
 
+import re
 from datetime import UTC
 from typing import Any
 
@@ -18,9 +19,26 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
+from preferences import (
+    locks,
+    token_admin,  # noqa: F401 (registers the API tokens)
+)
+from preferences.addresses import client_address, parse_ranges
+from preferences.differences import difference
 from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm, label_of
-from preferences.models import SitePreferences, User, UseS3Replication
-from preferences.saving import FIELDS, Conflict, Saved, read_row, save_preferences
+from preferences.history import LONG_FIELDS, HistoryPages
+from preferences.models import PreferenceRevision, SitePreferences, User, UseS3Replication
+from preferences.reader import canonical, read_json
+from preferences.saving import (
+    FIELDS,
+    Conflict,
+    Saved,
+    current_row,
+    lock_problems,
+    merged,
+    save_preferences,
+    values_of,
+)
 from preferences.snapshot import current_preferences
 from preferences.validation import Finding, Validated, validate
 
@@ -28,7 +46,7 @@ MOST_WARNINGS_AS_MESSAGES = 3
 
 
 @admin.register(SitePreferences)
-class SitePreferencesAdmin(admin.ModelAdmin):
+class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
     """The one page of Site Preferences; saving goes through `save_preferences`."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -55,32 +73,99 @@ class SitePreferencesAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict | None = None,
     ) -> HttpResponse:
-        """Show the preferences, or save them when they are valid and nobody was faster."""
+        """Show the preferences, or save them when they are valid and nobody was faster.
+
+        With ?from=12 the form holds the values of revision 12, to be corrected and saved; with
+        ?add_range=203.0.113.0/24 that range as one more line of the addresses; with
+        ?use_region=eu-west-1&configuration=main that region in that configuration.
+        """
         if object_id != "1":
             raise Http404("There is one row of Site Preferences.")
         if not self.has_view_permission(request):
             raise PermissionDenied
+        row = current_row()
         if request.method != "POST":
-            return _rendered(self, request, _form_of(read_row()))
+            if "from" in request.GET and self.has_change_permission(request):
+                revision = _revision(request.GET["from"])
+                return _rendered(self, request, _form_with(revision, row), row, filled=revision)
+            shown = _shown(row)
+            if "add_range" in request.GET and self.has_change_permission(request):
+                shown["initial"] |= _with_range(request, row, request.GET["add_range"])
+            if "use_region" in request.GET and self.has_change_permission(request):
+                shown["initial"] |= _with_region(request, row)
+            return _rendered(self, request, SitePreferencesForm(**shown), row)
         if not self.has_change_permission(request):
             raise PermissionDenied
-        form = SitePreferencesForm(request.POST)
+        form = SitePreferencesForm(request.POST, **_shown(row))
         if not form.is_valid():
-            return _rendered(self, request, form)
+            return _rendered(self, request, form, row)
         try:
             saved = save_preferences(
-                form.validated.values, form.cleaned_data["base_version"], request.user
+                form.validated.values,
+                form.cleaned_data["base_version"],
+                request.user,
+                address=client_address(request),
+                comment=form.cleaned_data["comment"],
             )
         except Conflict as conflict:
-            return _rendered(self, request, form, conflict)
+            return _rendered(self, request, form, conflict.row, conflict=conflict)
         _report(request, saved, form.validated)
         return redirect("admin:preferences_sitepreferences_change", "1")
 
 
-def _form_of(row: SitePreferences) -> SitePreferencesForm:
-    return SitePreferencesForm(
-        initial={"base_version": row.version} | {field: getattr(row, field) for field in FIELDS}
-    )
+def _shown(row: SitePreferences) -> dict[str, Any]:
+    """Return what a form needs to show `row`: its values, and what the environment fixes."""
+    return {
+        "initial": {"base_version": row.version} | values_of(row),
+        "locked": locks.locked().keys(),
+    }
+
+
+def _with_range(request: HttpRequest, row: SitePreferences, typed: str) -> dict[str, str]:
+    """Return the addresses with one range more, and say so; {} for what is no range."""
+    ranges, problems = parse_ranges(typed)
+    if len(ranges) != 1 or problems:
+        return {}
+    listed = row.s3_replication_ip_addresses
+    (added,) = (match.text for _, match in ranges.entries)
+    if added in listed.split("\n"):
+        messages.info(request, f"{added} is in the list of addresses already.")
+        return {}
+    messages.info(request, f"{added} was added to the addresses below. It is not saved yet.")
+    return {"s3_replication_ip_addresses": f"{listed}\n{added}".lstrip("\n")}
+
+
+def _with_region(request: HttpRequest, row: SitePreferences) -> dict[str, str]:
+    """Return S3 Configuration with another region in one entry, and say so; {} if there is none."""
+    name, region = request.GET.get("configuration", ""), request.GET["use_region"]
+    configurations = read_json(row.s3_configuration).value
+    if not isinstance(configurations, dict) or not isinstance(configurations.get(name), dict):
+        return {}
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", region) or configurations[name].get("region") == region:
+        return {}
+    configurations[name]["region"] = region
+    message = f"The region {region} was filled in for “{name}” below. It is not saved yet."
+    messages.info(request, message)
+    return {"s3_configuration": canonical(configurations)}
+
+
+def _form_with(revision: PreferenceRevision, row: SitePreferences) -> SitePreferencesForm:
+    """Return the form as if the values of `revision` had been typed into it."""
+    values, _ = merged(revision.data, row)
+    if not values["verify_replica_copies"]:
+        del values["verify_replica_copies"]  # as a browser sends it
+    data = values | {"base_version": row.version, "comment": f"Corrected from {revision}"}
+    form = SitePreferencesForm(data, **_shown(row))
+    form.is_valid()
+    return form
+
+
+def _revision(number: str) -> PreferenceRevision:
+    if number.isascii() and number.isdigit():
+        revision = PreferenceRevision.objects.filter(number=number).first()
+        if revision is not None:
+            return revision
+    raise Http404("There is no such revision.")
 
 
 def _report(request: HttpRequest, saved: Saved, validated: Validated) -> None:
@@ -111,14 +196,14 @@ def _rendered(
     model_admin: SitePreferencesAdmin,
     request: HttpRequest,
     form: SitePreferencesForm,
+    row: SitePreferences,
+    *,
     conflict: Conflict | None = None,
+    filled: PreferenceRevision | None = None,
 ) -> HttpResponse:
-    row = conflict.row if conflict else read_row()
     may_change = model_admin.has_change_permission(request)
-    if form.is_bound:
-        validated = form.validated
-    else:
-        validated = validate({field: getattr(row, field) for field in FIELDS})
+    validated = form.validated if form.is_bound else validate(values_of(row))
+    bad_locks = locks.problems() or lock_problems(row)
     findings = validated or Validated({}, (), (), ())
     context = {
         **model_admin.admin_site.each_context(request),
@@ -128,6 +213,8 @@ def _rendered(
         "form": form,
         "last_changed": _last_changed(row),
         "conflict": conflict,
+        "filled": filled,
+        "bad_locks": [locks.described(problem) for problem in bad_locks],
         "may_change": may_change,
         "categories": [
             (name, [_field(form, field, row, findings, conflict) for field in fields])
@@ -156,13 +243,16 @@ def _field(
     bound = form[name]
     theirs = getattr(row, name)
     mine = findings.values.get(name)
+    differs = conflict is not None and theirs != mine
     return {
         "bound": bound,
         "name": name,
         "warnings": [w.message for w in findings.warnings if w.field == name],
-        "theirs": _readable(theirs) if conflict and theirs != mine else None,
+        "theirs": _readable(theirs) if differs else None,
+        "difference": difference(name, theirs, mine) if differs else None,
         "readable": _readable(theirs),
-        "long": name in ("s3_configuration", "s3_replication_ip_addresses"),
+        "long": name in LONG_FIELDS,
+        "variable": locks.variable_of(name) if form.fields[name].disabled else "",
     }
 
 
@@ -183,14 +273,14 @@ def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
     if "base_version" in form.errors:
         message = "The page was incomplete. Copy what you typed, reload it and try again."
         summary.append({"field": None, "label": "", "message": message, "line": 0, "column": 0})
-    for name in FIELDS:
+    for name in (*FIELDS, "comment"):
         places = {error.message: error for error in findings.errors_of(name)}
         for message in form.errors.get(name, ()):
             place = places.get(message)
             summary.append(
                 {
                     "field": form[name],
-                    "label": label_of(name),
+                    "label": form[name].label,
                     "message": message,
                     "line": place.line if place else 0,
                     "column": place.column if place else 0,
@@ -202,9 +292,11 @@ def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
 def _last_changed(row: SitePreferences) -> str:
     if row.changed_at is None:
         return "Never changed; defaults in use"
-    by = f" by {row.changed_by.get_username()}" if row.changed_by else ""
+    revision = PreferenceRevision.objects.filter(number=row.version).first()
+    by = f" by {revision.who}" if revision else ""
+    comment = f" — “{revision.comment}”" if revision and revision.comment else ""
     when = row.changed_at.astimezone(UTC)
-    return f"Last changed{by}, {when.day} {when:%b %Y %H:%M} UTC — revision {row.version}"
+    return f"Last changed{by}, {when.day} {when:%b %Y %H:%M} UTC{comment} — revision {row.version}"
 
 
 @admin.register(User)

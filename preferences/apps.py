@@ -4,6 +4,9 @@ from django.apps.registry import Apps
 from django.contrib.admin import apps as admin_apps
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models.signals import post_migrate
+from django.utils import timezone
+
+from preferences.validation import DEFAULTS
 
 
 class PreferencesConfig(AppConfig):
@@ -26,7 +29,7 @@ class AdminConfig(admin_apps.AdminConfig):
 
 
 def make_row(using: str, apps: Apps = global_apps, **kwargs: object) -> None:
-    """Make the one row of Site Preferences where `manage.py flush` has removed it."""
+    """Make the one row of Site Preferences, and its revision, where `flush` has removed them."""
     if using != DEFAULT_DB_ALIAS:
         return
     try:
@@ -34,3 +37,11 @@ def make_row(using: str, apps: Apps = global_apps, **kwargs: object) -> None:
     except LookupError:  # after `migrate preferences zero`
         return
     site_preferences.objects.get_or_create(pk=1)
+    try:
+        revision = apps.get_model("preferences", "PreferenceRevision")
+    except LookupError:  # after `migrate preferences 0003`
+        return
+    if not revision.objects.exists():
+        revision.objects.create(
+            number=0, created=timezone.now(), source="installation", data=DEFAULTS
+        )

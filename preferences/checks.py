@@ -8,8 +8,10 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
-from preferences import addresses, snapshot
+from preferences import addresses, locks, snapshot
 from preferences.models import SitePreferences
+from preferences.saving import lock_problems
+from preferences.validation import Finding
 
 
 @register(Tags.database)
@@ -65,3 +67,32 @@ def trusted_proxies_are_addresses(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register()
+def locks_are_valid(**kwargs: Any) -> list[CheckMessage]:
+    """preferences.E004: a MEDIA_PREF_… variable has a value that Site Preferences refuse."""
+    return [_bad_lock(problem) for problem in locks.problems()]
+
+
+@register(Tags.database)
+def locks_fit_what_is_stored(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """preferences.E004: likewise, together with what is saved; only with a database to look at."""
+    if not databases or DEFAULT_DB_ALIAS not in databases or locks.problems():
+        return []
+    try:
+        row = SitePreferences.objects.filter(pk=1).first()
+    except DatabaseError:
+        return []
+    return [_bad_lock(problem) for problem in lock_problems(row or SitePreferences(pk=1))]
+
+
+def _bad_lock(problem: Finding) -> CheckMessage:
+    return Error(
+        locks.described(problem),
+        hint="Correct or unset the variable and restart. Until then none of the MEDIA_PREF_… "
+        "variables is applied, and the site goes on with the preferences that are saved.",
+        id="preferences.E004",
+    )

@@ -1,10 +1,12 @@
 """The form of the Site Preferences page."""
 
 import json
+from collections.abc import Collection
+from typing import Any
 
 from django import forms
 
-from preferences.models import SitePreferences
+from preferences.models import PreferenceRevision, SitePreferences
 from preferences.reader import read_json
 from preferences.saving import FIELDS
 from preferences.validation import Validated, validate
@@ -66,8 +68,32 @@ def _name_input() -> forms.TextInput:
     )
 
 
+def _comment(max_length: int = PreferenceRevision.MAX_COMMENT) -> forms.CharField:
+    return forms.CharField(
+        label="Comment",
+        required=False,
+        max_length=max_length,
+        # The browser would cut what is pasted; the message says what is wrong instead.
+        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": None}),
+        help_text="Optional. Why this change? Shown in History.",
+        error_messages={"max_length": f"A comment has at most {max_length} characters."},
+    )
+
+
+class RestoreForm(forms.Form):
+    """What goes with restoring a revision."""
+
+    base_version = forms.IntegerField(widget=forms.HiddenInput)
+    # The comment is kept behind "Restored revision 12: ".
+    comment = _comment(PreferenceRevision.MAX_COMMENT - 40)
+
+
 class SitePreferencesForm(forms.Form):
-    """Site Preferences as typed; everything is text, so that nothing typed is lost."""
+    """Site Preferences as typed; everything is text, so that nothing typed is lost.
+
+    Fields named in `locked` are fixed by the environment: they are shown with their initial value
+    and nothing that is sent changes them.
+    """
 
     base_version = forms.IntegerField(widget=forms.HiddenInput)
     s3_configuration = forms.CharField(
@@ -128,7 +154,14 @@ class SitePreferencesForm(forms.Form):
         ),
     )
 
+    comment = _comment()
+
     validated: Validated | None = None
+
+    def __init__(self, *args: Any, locked: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in locked:
+            self.fields[field].disabled = True
 
     def clean(self) -> dict:
         """Validate the values together, as every writer of preferences does."""

@@ -1,18 +1,22 @@
 """Saving Site Preferences: one writer wins, nobody's change is lost, each is recorded."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from preferences import snapshot
+from preferences import locks, snapshot
 from preferences.addresses import shortened, split_lines
-from preferences.models import SitePreferences, User
+from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
+from preferences.validation import Finding, validate
+
+logger = logging.getLogger(__name__)
 
 FIELDS = (
     "s3_configuration",
@@ -33,15 +37,18 @@ class Saved:
 
     version: int
     changes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """Fields that the environment fixes and that were to change: they kept their value."""
 
 
 class Conflict(Exception):
     """Somebody else has saved since the page was loaded; nothing was saved."""
 
     def __init__(self, row: SitePreferences) -> None:
+        revision = PreferenceRevision.objects.filter(number=row.version).first()
         self.row = row
         self.version = row.version
-        self.who = row.changed_by.get_username() if row.changed_by else "somebody else"
+        self.who = revision.who if revision else "somebody else"
         self.when = row.changed_at
         super().__init__(
             f"These preferences were changed by {self.who}{_at(row.changed_at)} while you were "
@@ -51,48 +58,182 @@ class Conflict(Exception):
 
 
 def save_preferences(
-    values: Mapping[str, Any], base_version: int, user: User | None, *, now: datetime | None = None
+    values: Mapping[str, Any],
+    base_version: int,
+    user: User | None,
+    *,
+    source: PreferenceSource = PreferenceSource.PAGE,
+    username: str = "",
+    address: str = "",
+    comment: str = "",
+    restored_from: int | None = None,
+    now: datetime | None = None,
 ) -> Saved:
-    """Save `values` if the row still is at `base_version`; all of it or nothing.
+    """Save `values` as a new revision if the row still is at `base_version`; all or nothing.
 
     `values` are cleaned values by field name, as `validation.validate` returns them; fields that
-    are missing keep their value. `user` is who saves, None for the site itself (which writes no
-    LogEntry: Django's needs a person). Values equal to the saved ones change nothing and make no
-    new version. Raises Conflict when the row has another version.
+    are missing keep their value, and so do fields that the environment fixes (take what is to be
+    validated from `merged`, which knows them, too). `user` is who saves, None for the site itself
+    (which writes no LogEntry: Django's needs a person); `username` names somebody who is no user.
+    `source`, `address` (of the client), `comment` (at most PreferenceRevision.MAX_COMMENT
+    characters) and `restored_from` (the number of a revision) are kept with the revision. Values
+    equal to the saved ones change nothing and make no revision. Raises Conflict when the row has
+    another version.
     """
     unknown = set(values) - set(FIELDS)
     if unknown:
         raise ValueError(f"Not fields of Site Preferences: {', '.join(sorted(unknown))}.")
+    if len(comment) > PreferenceRevision.MAX_COMMENT:
+        raise ValueError(f"A comment has at most {PreferenceRevision.MAX_COMMENT} characters.")
+    now = now or timezone.now()
     with transaction.atomic():
         old = read_row()
         if old.version != base_version:
             raise Conflict(old)
-        new = SitePreferences(
-            pk=1, version=base_version + 1, **{f: values.get(f, getattr(old, f)) for f in FIELDS}
-        )
+        skipped: tuple[str, ...] = ()
+        if source != PreferenceSource.ENVIRONMENT:
+            values, skipped = merged(values, old)
+        new = as_row(values_of(old) | values, base_version + 1)
         changes = describe_changes(old, new)
         if not changes:
-            return Saved(base_version, ())
+            return Saved(base_version, (), skipped)
         new.replica_target = snapshot.parse(new).replica_target
         won = SitePreferences.objects.filter(pk=1, version=base_version).update(
-            **{field: getattr(new, field) for field in FIELDS},
+            **values_of(new),
             version=new.version,
             replica_target=new.replica_target,
-            changed_at=now or timezone.now(),
+            changed_at=now,
             changed_by=user,
         )
         if not won:
             raise Conflict(SitePreferences.objects.select_related("changed_by").get(pk=1))
+        PreferenceRevision.objects.create(
+            number=new.version,
+            created=now,
+            user=user,
+            username=user.get_username() if user else username,
+            source=source,
+            address=address,
+            comment=comment,
+            data=values_of(new),
+            restored_from=restored_from,
+        )
         if user is not None:
             log_change(user, new, changes)
     snapshot.forget()
-    return Saved(new.version, changes)
+    return Saved(new.version, changes, skipped)
+
+
+def merged(
+    values: Mapping[str, Any], row: SitePreferences
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return all values that a save of `values` over `row` would have, and the fields it skips.
+
+    Fields that the environment fixes are skipped: they keep the row's value.
+    """
+    old = values_of(row)
+    fixed = [field for field in locks.locked() if field in values]
+    skipped = tuple(field for field in fixed if str(values[field]) != str(old[field]))
+    return old | {f: v for f, v in values.items() if f not in fixed}, skipped
+
+
+_enforced = False
+"""Whether this process has brought the row in line with its environment."""
+
+
+def enforce_locks(row: SitePreferences) -> SitePreferences:
+    """Return the row with what the environment fixes, saved as a revision where it was not.
+
+    Never raises for a bad variable or a database that can't be written: the row then stays in
+    force as it is, and the log says why. A row that another process has set from another
+    environment is left alone once this process has had its say, so that two processes that were
+    given different variables do not answer each other for ever.
+    """
+    global _enforced
+    fixed = locks.locked()
+    if not fixed:
+        return row
+    for _ in range(3):
+        problems = lock_problems(row)
+        if problems:
+            for problem in problems:
+                logger.error("%s", locks.described(problem))
+            return row
+        valid = validate(values_of(row) | fixed).values
+        wanted = {field: valid[field] for field in fixed if valid[field] != getattr(row, field)}
+        if not wanted:
+            _enforced = True
+            return row
+        last = PreferenceRevision.objects.filter(number=row.version).first()
+        if _enforced and last and last.source == PreferenceSource.ENVIRONMENT:
+            logger.error(
+                "Processes have different values of %s: revision %d is another one's.",
+                ", ".join(map(locks.variable_of, wanted)),
+                row.version,
+            )
+            return row
+        comment = f"Set by {', '.join(map(locks.variable_of, wanted))}"
+        try:
+            save_preferences(
+                wanted, row.version, None, source=PreferenceSource.ENVIRONMENT, comment=comment
+            )
+        except Conflict as conflict:
+            row = conflict.row
+            continue
+        except DatabaseError:
+            logger.exception("What MEDIA_PREF_… sets could not be saved.")
+            return row
+        row = read_row()
+    return row
+
+
+def lock_problems(row: SitePreferences) -> list[Finding]:
+    """Return what keeps the environment's values from being written over `row`.
+
+    Faults that the row has already are no reason.
+    """
+    fixed = locks.locked()
+    if not fixed:
+        return []
+    known = validate(values_of(row)).errors
+    return [error for error in validate(values_of(row) | fixed).errors if error not in known]
 
 
 def read_row() -> SitePreferences:
-    """Return the row with its last author; it is made when a flush of the database took it."""
-    row, _ = SitePreferences.objects.select_related("changed_by").get_or_create(pk=1)
+    """Return the row with its last author; one that is gone is made again, as last saved."""
+    row = SitePreferences.objects.select_related("changed_by").filter(pk=1).first()
+    if row is not None:
+        return row
+    last = PreferenceRevision.objects.first()
+    again = as_row(last.data, last.number) if last else SitePreferences(pk=1)
+    row, _ = SitePreferences.objects.get_or_create(
+        pk=1,
+        defaults=values_of(again)
+        | {"version": again.version, "replica_target": snapshot.parse(again).replica_target},
+    )
     return row
+
+
+def current_row() -> SitePreferences:
+    """Return the row for a page or a command, in line with what the environment fixes."""
+    snapshot.current_preferences()
+    return read_row()
+
+
+def restore_comment(number: int, comment: str) -> str:
+    """Return the comment of the revision that brings revision `number` back."""
+    return f"Restored revision {number}: {comment}" if comment else f"Restored revision {number}"
+
+
+def values_of(row: SitePreferences) -> dict[str, Any]:
+    """Return what people edit of `row`, by field name."""
+    return {field: getattr(row, field) for field in FIELDS}
+
+
+def as_row(data: Mapping[str, Any], version: int) -> SitePreferences:
+    """Return the values of a revision as an unsaved row; fields it does not have are as default."""
+    known = {field: data[field] for field in FIELDS if field in data}
+    return SitePreferences(pk=1, version=version, **known)
 
 
 def log_change(user: User, target: SitePreferences | User, changes: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """The admin site: sections in the order of the work, one log-in page, 403 for who may not enter."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
@@ -19,7 +19,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from preferences.models import User
-from preferences.snapshot import Preferences, current_preferences
+from preferences.overview import overview
+from preferences.snapshot import current_preferences
 
 
 class SiteAdmin(AdminSite):
@@ -59,11 +60,9 @@ class SiteAdmin(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
         """Show the sections, and above them how replication is set to who may see it."""
         if request.user.may_see_preferences():
-            preferences = current_preferences()
             extra_context = {
                 **(extra_context or {}),
-                "is_set_up": preferences.primary is not None,
-                "replication": replication_status(preferences, _people_by_choice()),
+                "replication": overview(current_preferences(), _people_by_choice()),
             }
         return super().index(request, extra_context)
 
@@ -82,7 +81,10 @@ class SiteAdmin(AdminSite):
             _link("Speed Test", "SpeedTest", "speedtest:page"),
             *[models.pop(name) for name in list(models) if name.startswith("speedtest.")],
         ]
-        people = [models.pop("preferences.User", None), models.pop("auth.Group", None)]
+        people = [
+            models.pop(name, None)
+            for name in ("preferences.User", "auth.Group", "preferences.ApiToken")
+        ]
         sections = [
             _section("Media", "media", _of("media", models)),
             _section("Site", "preferences", site),
@@ -91,20 +93,6 @@ class SiteAdmin(AdminSite):
         for label, app in sorted(apps.items()):
             sections.append(_section(app["name"], label, _of(label, models)))
         return [section for section in sections if section["models"]]
-
-
-def replication_status(preferences: Preferences, people: Mapping[str, int]) -> str:
-    """Return how replication is set, in a line; `people` counts those who chose yes and auto."""
-    if preferences.replica is None:
-        if preferences.replica_name:
-            return f"Replication: off, as “{preferences.replica_name}” cannot be used"
-        return "Replication: off, as S3 Bucket for Replication is empty"
-    ranges = len(preferences.ranges)
-    return (
-        f"Replication: on → {preferences.replica.name}, delay {preferences.delay} s, "
-        f"{ranges} address range{'' if ranges == 1 else 's'}, "
-        f"people: {people.get('yes', 0)} yes, {people.get('auto', 0)} auto"
-    )
 
 
 def _people_by_choice() -> dict[str, int]:

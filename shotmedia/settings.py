@@ -56,6 +56,16 @@ REPLICA_TRUST_SECONDS = env.float("REPLICA_TRUST_SECONDS", default=0)
 # US dollars; what the speed test tells of its cost before it starts. 0 hides it.
 SPEEDTEST_EGRESS_PRICE_PER_GB = env.float("SPEEDTEST_EGRESS_PRICE_PER_GB", default=0.09)
 
+# Fields of Site Preferences that the environment fixes, as text; empty: people set them.
+PREFERENCE_LOCKS = {
+    "s3_configuration": env.str("MEDIA_PREF_S3_CONFIGURATION", default=""),
+    "s3_bucket_for_replication": env.str("MEDIA_PREF_S3_BUCKET_FOR_REPLICATION", default=""),
+    "s3_replication_delay": env.str("MEDIA_PREF_S3_REPLICATION_DELAY", default=""),
+    "s3_replication_ip_addresses": env.str("MEDIA_PREF_S3_REPLICATION_IP_ADDRESSES", default=""),
+    "storage_location": env.str("MEDIA_PREF_STORAGE_LOCATION", default=""),
+    "verify_replica_copies": env.str("MEDIA_PREF_VERIFY_REPLICA_COPIES", default=""),
+}
+
 # --- Django -----------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -80,6 +90,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "preferences.middleware.TokenMiddleware",
     "shotmedia.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -25,18 +26,20 @@ from shotmedia.middleware import allow_hosts
 from shotmedia.s3.config import BucketConfig, ConfigError
 from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from shotmedia.s3.probe import CHECKS
-from speedtest import steps
+from shotmedia.s3.probe_judgements import REGION_FACT, Finding
+from shotmedia.s3.probe_record import redacted
+from speedtest import replays, steps
+from speedtest.ending import current_plan as plan
+from speedtest.ending import end_left_behind, end_run
 from speedtest.figures import clean_figures, number_of
+from speedtest.it_report import it_report
 from speedtest.models import SpeedTestRun
 from speedtest.plan import (
-    RUN_SECONDS,
     egress_cost,
-    for_mode,
-    merged,
     most_bytes,
     most_seconds,
 )
-from speedtest.verdict import leading, verdict
+from speedtest.verdict import leading
 
 HISTORY = 20
 """Results that the page lists; the admin's list has all."""
@@ -58,11 +61,6 @@ def for_admins(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return never_cache(checked)
-
-
-def plan(mode: str = SpeedTestRun.Mode.STANDARD) -> dict[str, Any]:
-    """The measurement plan of a mode, with what settings.SPEEDTEST_PLAN changes."""
-    return for_mode(merged(getattr(settings, "SPEEDTEST_PLAN", {})), mode)
 
 
 # --- The page -------------------------------------------------------------------------------
@@ -197,19 +195,19 @@ def start(request: HttpRequest) -> JsonResponse:
         return _problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if body.get("mode") not in SpeedTestRun.Mode.values:
         return _problem("“mode” must be quick, standard or thorough.")
-    for running in SpeedTestRun.objects.filter(
+    end_left_behind(current_preferences(), timezone.now())
+    running = SpeedTestRun.objects.filter(
         user=request.user, configuration=name, state="running"
-    ):
-        age = (timezone.now() - running.started_at).total_seconds()
-        if age > RUN_SECONDS or body.get("end") == str(running.pk):
-            _finish(running, target, "left", [], {})
-        else:
-            return _problem(
-                f"You have a test of “{name}” running since "
-                f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
-                409,
-                running=str(running.pk),
-            )
+    ).first()
+    if running is not None and body.get("end") == str(running.pk):
+        end_run(running, target, timezone.now(), state="left")
+    elif running is not None:
+        return _problem(
+            f"You have a test of “{name}” running since "
+            f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
+            409,
+            running=str(running.pk),
+        )
     try:
         with transaction.atomic():
             run = SpeedTestRun.objects.create(
@@ -273,6 +271,16 @@ def _lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
     return response
 
 
+def _actions(run: SpeedTestRun, finding: Finding) -> list[tuple[str, str]]:
+    """Links (text, address) to a remedy that is filled in, and not saved, in Site Preferences."""
+    region = dict(finding.facts).get(REGION_FACT)
+    if not region:
+        return []
+    query = urlencode({"configuration": run.configuration, "use_region": region})
+    page = reverse("admin:preferences_sitepreferences_change", args=["1"])
+    return [(f"Use {region} in Site Preferences", f"{page}?{query}")]
+
+
 @step
 def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Run the server's checks and send each finding as it comes."""
@@ -282,7 +290,7 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
         found: list[dict[str, Any]] = []
         try:
             for finding in steps.server_findings(target, run.path, origin, current):
-                found.append(finding.as_dict())
+                found.append(finding.as_dict() | {"actions": _actions(run, finding)})
                 yield found[-1]
         finally:
             SpeedTestRun.objects.filter(pk=run.pk).update(server_findings=found)
@@ -306,11 +314,26 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
 
 @step
 def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
-    """Repeat from here what failed in the browser: {"what": "get", "put" or "etag"}."""
-    what = _body(request).get("what")
-    if what not in steps.REPLAYS:
-        return _problem(f"“what” must be one of {', '.join(steps.REPLAYS)}.")
-    return JsonResponse(steps.replay(target, run.path, _origin(request), what).as_dict())
+    """Show what the browser may not see: {"what", "said": S3's refusal if it was readable}.
+
+    what: a name in REPLAYS, answered with a finding; or "reach", with this server's view of the
+    host.
+    """
+    body = _body(request)
+    what = body.get("what")
+    if what == "reach":
+        return JsonResponse(replays.view_of_host(target))
+    if what not in replays.REPLAYS:
+        return _problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
+    finding = replays.replay(
+        target,
+        run.path,
+        _origin(request),
+        what,
+        said=replays.said_by_s3(body.get("said")),
+        address=f"{run.address}/{128 if ':' in run.address else 32}",
+    )
+    return JsonResponse(finding.as_dict())
 
 
 @step
@@ -358,8 +381,13 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
         run.verdict_status, run.verdict = "warn", _CHANGED
         run.save()
         return _problem(_CHANGED, 409)
-    _finish(
-        run, target, state, clean_findings(body.get("findings")), clean_figures(body.get("figures"))
+    end_run(
+        run,
+        target,
+        timezone.now(),
+        state=state,
+        findings=clean_findings(body.get("findings")),
+        figures=clean_figures(body.get("figures")),
     )
     return JsonResponse(
         {
@@ -368,34 +396,9 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
             "cleanup": run.cleanup,
             "figures": run.figures,
             "row": row(run),
+            "report": reverse("speedtest:report", args=[run.pk]),
         }
     )
-
-
-def _finish(
-    run: SpeedTestRun,
-    target: steps.Target,
-    state: str,
-    findings: list[dict[str, Any]],
-    figures: dict[str, Any],
-) -> None:
-    run.refresh_from_db(fields=["server_findings"])
-    interrupted = SpeedTestRun.objects.filter(
-        configuration=run.configuration,
-        place=run.place,
-        state__in=("left", "stopped", "failed"),
-        finished_at__gt=timezone.now() - 2 * steps.SWEEP_AFTER,
-    ).exclude(pk=run.pk)[:5]
-    findings_after = steps.clean_up(
-        target, run.path, plan(run.mode), [one.path for one in interrupted]
-    )
-    run.cleanup = [finding.as_dict() for finding in findings_after]
-    run.state, run.browser_findings, run.figures = state, findings, figures
-    run.finished_at = timezone.now()
-    run.verdict_status, run.verdict = verdict(
-        run.server_findings, run.browser_findings, run.cleanup, state=state
-    )
-    run.save()
 
 
 # --- What a browser sends is not trusted ------------------------------------------------------
@@ -421,6 +424,42 @@ def clean_findings(value: Any) -> list[dict[str, Any]]:
                     for document in documents[:4]
                     if isinstance(document, list) and len(document) == 2
                 ],
+                "requests": _clean_requests(finding.get("requests")),
             }
         )
     return cleaned[: len(BROWSER_CHECKS)]
+
+
+def _clean_requests(value: Any) -> list[dict[str, Any]]:
+    """The requests of a browser's finding, without signatures."""
+    cleaned = []
+    for one in value[:8] if isinstance(value, list) else []:
+        if not isinstance(one, dict):
+            continue
+        headers = one.get("headers")
+        headers = list(headers.items())[:8] if isinstance(headers, dict) else []
+        status = number_of(one.get("status"))
+        cleaned.append(
+            {
+                "by": "browser" if one.get("by") == "browser" else "server",
+                "time": str(one.get("time") or "")[:40],
+                "method": str(one.get("method") or "")[:10],
+                "url": redacted(str(one.get("url") or "")[:2000]),
+                "headers": {str(name)[:60]: str(text)[:300] for name, text in headers},
+                "status": int(status or 0),
+                "request_id": str(one.get("request_id") or "")[:100],
+                "id_2": str(one.get("id_2") or "")[:200],
+            }
+        )
+    return cleaned
+
+
+# --- For IT ---------------------------------------------------------------------------------
+
+
+@for_admins
+@require_safe
+def report(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """A test as one text for IT or AWS support; anybody's test, as the list of results."""
+    run = get_object_or_404(SpeedTestRun.objects.select_related("user"), pk=run_id)
+    return HttpResponse(it_report(run), content_type="text/plain; charset=utf-8")

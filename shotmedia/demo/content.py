@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from media import uploads
 from media.models import MediaFile
-from preferences.models import SitePreferences, User, UseS3Replication
+from preferences.models import PreferenceSource, SitePreferences, User, UseS3Replication
 from preferences.saving import save_preferences
 from preferences.snapshot import current_preferences
 from shotmedia.demo.samples import samples
@@ -103,6 +103,8 @@ def write_preferences(endpoints: dict[str, str], *, delay: int) -> None:
         },
         base_version=SitePreferences.objects.get(pk=1).version,
         user=User.objects.get(username="admin"),
+        source=PreferenceSource.COMMAND_LINE,
+        comment="The demo’s two buckets",
     )
 
 

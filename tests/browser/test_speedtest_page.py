@@ -164,11 +164,11 @@ def test_without_cors_it_says_so_and_gives_the_rules(
     assert (browser["reach"], browser["get"], browser["put"]) == ("pass", "fail", "fail")
     expect(page.locator('#browser-findings [data-check="put"]')).to_contain_text("no CORS rules")
     expect(page.locator("#remedy")).to_contain_text("paste the rules below")
-    document = page.locator("#remedy pre")
+    document = page.locator("#remedy pre").first
     expect(document).to_be_visible()
     rules = json.loads(document.text_content())
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.locator("#remedy").get_by_role("button", name="Copy").click()
+    page.locator("#remedy").get_by_role("button", name="Copy").first.click()
     expect(page.locator("#remedy")).to_contain_text("Copied")
     assert json.loads(page.evaluate("navigator.clipboard.readText()")) == rules
     assert rules[0]["AllowedOrigins"] == [live_server.url]

@@ -113,6 +113,7 @@ def test_the_page_has_the_products_labels_in_two_open_categories(as_admin):
         ("s3_replication_ip_addresses", "IP Adresses for S3 replication"),
         ("storage_location", "Storage Location"),
         ("verify_replica_copies", "Verify replica copies"),
+        ("comment", "Comment"),
     ]
     assert re.findall(r"<details class=\"category\" open> <summary><h2>(\w+)</h2>", page) == [
         "Isolation",
@@ -318,7 +319,7 @@ def test_the_index_is_in_the_order_of_the_work(client, admin_user):
     ]
     assert [name for name, _ in names] == ["Media", "Site", "People"]
     assert names[1][1][:2] == ["Site Preferences", "Speed Test"]
-    assert names[2][1] == ["Users", "Groups"]
+    assert names[2][1] == ["Users", "Groups", "API tokens"]
     page = text_of(response)
     assert 'href="/admin/speedtest"' in page
     assert '<a class="viewsitelink" href="/">View site</a>' in page
@@ -331,11 +332,16 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
     client.force_login(people["viewer"])
     page = text_of(client.get("/admin/"))
     assert "Media Isolation is not set up" in page
+    assert re.findall(r'<li><a href="([^"]+)">([^<]+)</a>', page)[:3] == [
+        ("/preferences", "Add a configuration to S3 Configuration"),
+        ("/admin/speedtest", "Test it"),
+        ("/preferences", "Choose it as Storage Location"),
+    ]
     values = {"s3_configuration": json.dumps({"main": MAIN, "sydney": SYDNEY})}
     save_preferences(values | {"storage_location": "main"}, 0, None)
-    assert "Replication: off, as S3 Bucket for Replication is empty" in text_of(
-        client.get("/admin/")
-    )
+    page = text_of(client.get("/admin/"))
+    assert "Replication: off, as S3 Bucket for Replication is empty" in page
+    assert 'configuration to S3 Configuration</a> <span class="done">✓ done</span>' in page
     User.objects.create_user("a", use_s3_replication="auto")
     User.objects.create_user("b", use_s3_replication="auto", is_active=False)
     values = {
@@ -343,10 +349,15 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
         "s3_replication_ip_addresses": "10.20.0.0/16\n10.30.0.0/16",
     }
     save_preferences(values, 1, None)
-    assert (
-        "Replication: on → sydney, delay 60 s, 2 address ranges, people: 0 yes, 1 auto"
-        in text_of(client.get("/admin/"))
-    )
+    page = text_of(client.get("/admin/"))
+    assert "Replication: on → sydney" in page
+    assert re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page) == [
+        ("Storage Location", "main (bucket studio-media, us-east-1)"),
+        ("Replica", "sydney (bucket studio-media-sydney, ap-southeast-2)"),
+        ("Delay", "60 s"),
+        ("Addresses for auto", "2 ranges"),
+        ("Use S3 Replication", "4 no · 0 yes · 1 auto"),
+    ]
 
 
 def test_who_may_not_see_the_preferences_is_not_told_on_the_index(client, people):
@@ -364,3 +375,55 @@ def test_staff_without_rights_see_the_speed_test_only(client, people):
     client.force_login(people["staff"])
     sections = client.get("/admin/").context["app_list"]
     assert [model["name"] for section in sections for model in section["models"]] == ["Speed Test"]
+
+
+def test_a_range_is_filled_in_and_not_saved(as_admin):
+    as_admin.post(PAGE, form())
+    page = text_of(as_admin.get(PAGE, {"add_range": "203.0.113.0/24"}))
+    assert ">\n10.20.0.0/16\n203.0.113.0/24</textarea>".replace("\n", " ") in page
+    assert "203.0.113.0/24 was added to the addresses below. It is not saved yet." in page
+    assert SitePreferences.objects.get().s3_replication_ip_addresses == "10.20.0.0/16"
+
+
+@pytest.mark.parametrize("typed", ["", "nonsense", "10.0.0.0/8 11.0.0.0/8", "10.20.0.0/16"])
+def test_what_is_no_new_range_is_not_filled_in(as_admin, typed):
+    as_admin.post(PAGE, form())
+    page = text_of(as_admin.get(PAGE, {"add_range": typed}))
+    assert "> 10.20.0.0/16</textarea>" in page
+
+
+def test_a_region_is_filled_in_and_not_saved(as_admin):
+    as_admin.post(PAGE, form())
+    before = SitePreferences.objects.get().s3_configuration
+    query = {"configuration": "main", "use_region": "ap-northeast-1"}
+    answer = as_admin.get(PAGE, query)
+    shown = json.loads(answer.context["form"]["s3_configuration"].value())
+    was = json.loads(before)
+    assert shown == was | {"main": was["main"] | {"region": "ap-northeast-1"}}
+    message = "The region ap-northeast-1 was filled in for “main” below. It is not saved yet."
+    assert message in text_of(answer)
+    assert SitePreferences.objects.get().s3_configuration == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"configuration": "nowhere", "use_region": "ap-northeast-1"},
+        {"configuration": "main", "use_region": ""},
+        {"configuration": "main", "use_region": "<script>"},
+        {"use_region": "ap-northeast-1"},
+    ],
+)
+def test_what_is_no_region_is_not_filled_in(as_admin, query):
+    as_admin.post(PAGE, form())
+    answer = as_admin.get(PAGE, query)
+    stored = SitePreferences.objects.get().s3_configuration
+    assert answer.context["form"]["s3_configuration"].value() == stored
+    assert "It is not saved yet" not in text_of(answer)
+
+
+def test_a_viewer_gets_nothing_filled_in(client, people):
+    client.force_login(people["viewer"])
+    query = {"configuration": "main", "use_region": "ap-northeast-1"}
+    assert "ap-northeast-1" not in text_of(client.get(PAGE, query))
+    assert "203.0.113" not in text_of(client.get(PAGE, {"add_range": "203.0.113.0/24"}))

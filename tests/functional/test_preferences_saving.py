@@ -4,17 +4,25 @@ import json
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.db import IntegrityError, connection, connections, transaction
 
 from preferences import checks, snapshot
-from preferences.models import SitePreferences, User
-from preferences.saving import Conflict, Saved, read_row, save_preferences
+from preferences.models import (
+    NotDeleted,
+    PreferenceRevision,
+    PreferenceSource,
+    SitePreferences,
+    User,
+)
+from preferences.saving import FIELDS, Conflict, Saved, read_row, save_preferences
 from preferences.snapshot import current_preferences, preferences_at
+from preferences.validation import DEFAULTS
 
 MAIN = {"region": "us-east-1", "bucket": "studio-media"}
 SYDNEY = {"region": "ap-southeast-2", "bucket": "studio-media-sydney"}
@@ -157,12 +165,18 @@ def in_threads(number, function, sqlite_file):
     return outcomes
 
 
+def on_disk(folder):
+    """Copy the test database to a file, where it is SQLite in memory; return the file."""
+    file = folder / "db.sqlite3"
+    if connection.vendor == "sqlite":
+        with closing(sqlite3.connect(file)) as copy:
+            connection.connection.backup(copy)
+    return file
+
+
 def test_of_16_writers_at_once_one_wins(transactional_db, tmp_path):
     rhea = User.objects.create_user("rhea")
-    sqlite_file = tmp_path / "db.sqlite3"
-    if connection.vendor == "sqlite":
-        with closing(sqlite3.connect(sqlite_file)) as copy:
-            connection.connection.backup(copy)
+    sqlite_file = on_disk(tmp_path)
     outcomes = in_threads(
         16, lambda n: save_preferences({"s3_replication_delay": 100 + n}, 0, rhea), sqlite_file
     )
@@ -171,9 +185,109 @@ def test_of_16_writers_at_once_one_wins(transactional_db, tmp_path):
     assert len(saved) == 1
     assert [type(outcome) for outcome in lost] == [Conflict] * 15
     assert {(conflict.who, conflict.version) for conflict in lost} == {("rhea", 1)}
-    [(row, entries)] = in_threads(1, lambda _: (read_row(), LogEntry.objects.count()), sqlite_file)
+    [(row, entries, revisions)] = in_threads(
+        1,
+        lambda _: (read_row(), LogEntry.objects.count(), list(PreferenceRevision.objects.all())),
+        sqlite_file,
+    )
     assert (row.version, entries) == (1, 1)
+    assert [revision.number for revision in revisions] == [1, 0]
+    assert revisions[0].data["s3_replication_delay"] == row.s3_replication_delay
+    assert {conflict.when for conflict in lost} == {revisions[0].created}
+    assert all(f"by rhea at {row.changed_at:%H:%M} UTC" in str(conflict) for conflict in lost)
     assert saved[0].changes == (f"S3 Replication Delay: 60 → {row.s3_replication_delay}",)
+
+
+def test_an_installation_begins_with_revision_0_of_the_defaults(db):
+    revision = PreferenceRevision.objects.get()
+    assert (revision.number, revision.source, revision.who) == (
+        0,
+        "installation",
+        "the installation",
+    )
+    assert revision.data == DEFAULTS == {field: getattr(read_row(), field) for field in FIELDS}
+
+
+def test_each_save_is_a_revision_with_all_that_is_known_of_it(rhea):
+    now = datetime(2026, 11, 22, 14, 3, tzinfo=UTC)
+    saved = save_preferences(
+        {"s3_replication_delay": 90},
+        0,
+        rhea,
+        source=PreferenceSource.API,
+        address="10.20.1.7",
+        comment="Sydney goes live",
+        now=now,
+    )
+    revision = PreferenceRevision.objects.first()
+    assert (revision.number, revision.created, revision.user) == (saved.version, now, rhea)
+    assert (revision.username, revision.source, revision.address, revision.comment) == (
+        "rhea",
+        "api",
+        "10.20.1.7",
+        "Sydney goes live",
+    )
+    assert revision.data == DEFAULTS | {"s3_replication_delay": 90}
+    rhea.delete()
+    revision.refresh_from_db()
+    assert (revision.user, revision.who) == (None, "rhea")
+
+
+def test_row_revision_and_log_entry_are_saved_together_or_not_at_all(rhea, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("the log is full")
+
+    monkeypatch.setattr("preferences.saving.log_change", fail)
+    with pytest.raises(RuntimeError):
+        save_preferences({"s3_replication_delay": 90}, 0, rhea)
+    assert (read_row().version, PreferenceRevision.objects.count()) == (0, 1)
+
+
+def test_a_conflict_names_a_writer_who_is_no_user_or_gone(rhea):
+    save_preferences(
+        {"s3_replication_delay": 90}, 0, None, source=PreferenceSource.COMMAND_LINE, username="ops"
+    )
+    with pytest.raises(Conflict, match="changed by ops at"):
+        save_preferences({"s3_replication_delay": 120}, 0, rhea)
+
+
+def test_nothing_deletes_a_revision_or_the_row(rhea):
+    save_preferences({"s3_replication_delay": 90}, 0, rhea)
+    for model in (PreferenceRevision, SitePreferences):
+        with pytest.raises(NotDeleted):
+            model.objects.first().delete()
+        with pytest.raises(NotDeleted):
+            model.objects.all().delete()
+        with pytest.raises(NotDeleted):
+            model.objects.filter(pk=1).delete()
+    assert PreferenceRevision.objects.count() == 2
+    assert not Permission.objects.filter(codename__startswith="delete_pref").exists()
+    assert not Permission.objects.filter(codename="delete_sitepreferences").exists()
+
+
+def test_a_comment_that_is_too_long_is_refused(rhea):
+    with pytest.raises(ValueError, match="at most 500"):
+        save_preferences({"s3_replication_delay": 90}, 0, rhea, comment="x" * 501)
+
+
+def test_a_row_that_is_gone_comes_back_as_it_was_last_saved(rhea):
+    save_preferences({"s3_replication_delay": 90}, 0, rhea)
+    delete_row()
+    assert (read_row().version, read_row().s3_replication_delay) == (1, 90)
+    assert save_preferences({"s3_replication_delay": 100}, 1, rhea).version == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_history_of_an_existing_site_begins_with_what_it_has():
+    rhea = User.objects.create_user("rhea")
+    save_preferences({"s3_replication_delay": 90}, 0, rhea)
+    save_preferences({"s3_replication_delay": 120}, 1, rhea)
+    call_command("migrate", "preferences", "0003", verbosity=0)
+    call_command("migrate", verbosity=0)
+    now, first = PreferenceRevision.objects.all()
+    assert (now.number, now.username, now.data["s3_replication_delay"]) == (2, "rhea", 120)
+    assert (first.number, first.data) == (0, DEFAULTS)
+    assert now.created == read_row().changed_at
 
 
 def test_reading_costs_one_query_and_parses_once_per_version(rhea, django_assert_num_queries):
@@ -240,9 +354,14 @@ def test_flush_keeps_the_row():
     assert SitePreferences.objects.get().version == 0
 
 
-def test_without_a_row_defaults_are_read_and_the_first_save_makes_it(rhea):
-    SitePreferences.objects.all().delete()
+def delete_row():
+    # As by hand in the database; the models refuse.
+    SitePreferences.objects.all()._raw_delete("default")
     snapshot.forget()
+
+
+def test_without_a_row_defaults_are_read_and_the_first_save_makes_it(rhea):
+    delete_row()
     assert current_preferences().delay == 60
     assert save_preferences({"s3_replication_delay": 90}, 0, rhea).version == 1
 

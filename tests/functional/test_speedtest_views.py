@@ -77,6 +77,9 @@ def empty(site: Site) -> None:
         for kind in ("Versions", "DeleteMarkers"):
             for one in answer.get(kind, ()):
                 s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+        for one in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+            names = {"Key": one["Key"], "UploadId": one["UploadId"]}
+            s3.abort_multipart_upload(Bucket=bucket, **names)
 
 
 # --- Who may --------------------------------------------------------------------------------
@@ -385,6 +388,74 @@ def test_a_replay_over_an_endpoint_that_only_browsers_reach(client: Client, site
     assert f"Asked at {urlsplit(site.emulator.endpoint_for(MAIN)).netloc}" in finding["message"]
 
 
+def test_a_refusal_of_the_browsers_address_only_gives_the_statement(
+    client: Client, site: Site
+) -> None:
+    """The documented bucket policy: uploads work, downloads are denied from elsewhere."""
+    urls = begin(client)
+    links(client, urls)
+    said = {"status": 403, "code": "AccessDenied", "message": "Access Denied", "request_id": "R1"}
+    answer = post(client, urls["replay"], {"what": "get", "said": said}).json()
+    assert (answer["status"], answer["code"], answer["request_id"]) == (
+        "fail",
+        "AccessDenied",
+        "R1",
+    )
+    assert "This server may download, your browser may not" in answer["message"]
+    assert "add 127.0.0.1/32 to its NotIpAddress" in answer["fix"]
+    statement = json.loads(answer["documents"][0][1])
+    assert statement["Condition"]["NotIpAddress"] == {"aws:SourceIp": ["127.0.0.1/32"]}
+    assert statement["Resource"] == f"arn:aws:s3:::{MAIN}/shotmedia/*"
+    put = post(client, urls["replay"], {"what": "put", "said": said}).json()
+    assert "your browser at 127.0.0.1/32 may not" in put["message"]
+    # Where the server is refused too, it is explained as any refusal.
+    site.emulator.faults(MAIN, status=403, methods=["GET"])
+    both = post(client, urls["replay"], {"what": "get", "said": said}).json()
+    assert "the site's identity may not download" in both["message"].lower()
+
+
+@pytest.mark.parametrize(
+    "said", [None, "403", {"status": "403"}, {"status": 200}, {"code": "AccessDenied"}]
+)
+def test_what_a_browser_says_is_not_trusted(client: Client, site: Site, said: object) -> None:
+    urls = begin(client)
+    links(client, urls)
+    answer = post(client, urls["replay"], {"what": "get", "said": said}).json()
+    assert answer["status"] == "pass"
+
+
+def test_a_replay_for_headers_that_the_page_may_not_read(client: Client, site: Site) -> None:
+    urls = begin(client)
+    links(client, urls)
+    rules = [{"AllowedOrigins": [SITE], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["*"]}]
+    site.emulator.set_cors(MAIN, rules)
+    for what, header in (("range", "Content-Range"), ("etag", "ETag")):
+        answer = post(client, urls["replay"], {"what": what}).json()
+        assert f"may not read {header}" in answer["message"]
+        assert SITE in answer["documents"][0][1]
+        assert answer["requests"][0]["headers"]["Origin"] == SITE
+
+
+def test_the_servers_view_of_the_host(client: Client, site: Site) -> None:
+    view = post(client, begin(client)["replay"], {"what": "reach"}).json()
+    assert view["addresses"] == ["127.0.0.1"]
+    assert view["private"] is True
+    assert [view[name] for name in ("dns_error", "tcp_error", "tls_error")] == ["", "", ""]
+    site.emulator.faults(MAIN, refuse=True)
+    urls = {"replay": reverse("speedtest:replay", args=[SpeedTestRun.objects.get().pk])}
+    assert "refused" in post(client, urls["replay"], {"what": "reach"}).json()["tcp_error"]
+
+
+def test_the_servers_view_through_a_proxy_is_none(
+    client: Client, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = begin(client)
+    monkeypatch.setattr(
+        "speedtest.replays.get_environ_proxies", lambda url: {"http": "http://proxy:3128"}
+    )
+    assert post(client, urls["replay"], {"what": "reach"}).json() == {"proxy": True}
+
+
 def test_a_part_from_the_browser_is_joined(client: Client, site: Site) -> None:
     urls = begin(client)
     part = links(client, urls)["multipart"]
@@ -489,6 +560,63 @@ def test_a_configuration_that_was_changed_meanwhile(client: Client, site: Site) 
         assert answer.status_code == 409
         assert "was changed while the test ran" in answer.json()["message"]
     assert SpeedTestRun.objects.get().state == "failed"
+
+
+# --- For IT ---------------------------------------------------------------------------------
+
+
+def test_the_text_for_it(client: Client, site: Site) -> None:
+    site.emulator.set_cors(MAIN, [])
+    urls = begin(client)
+    post(client, urls["server"]).getvalue()
+    url = links(client, urls)["put"]["url"]
+    request = {"by": "browser", "method": "PUT", "url": url, "headers": {"Origin": SITE},
+               "status": 0, "time": "2026-11-25T10:00:00Z"}  # fmt: skip
+    finding = {"check": "put", "title": "Upload 1 KiB", "status": "fail", "message": "May not.",
+               "requests": [request, "no", {"headers": 1}]}  # fmt: skip
+    answer = post(client, urls["finish"], {"state": "done", "findings": [finding]}).json()
+    text = client.get(answer["report"])
+    assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
+    body = text.content.decode()
+    host = urlsplit(site.emulator.endpoint_for(MAIN)).netloc
+    for words in (
+        f"- Site: {SITE}",
+        f"s3://{MAIN}/shotmedia in us-east-1",
+        "- Person: ada",
+        "- Address of the browser: 127.0.0.1",
+        "- Address of this server: 127.0.0.1",
+        "CORS for this site (from this server): failed",
+        f"    OPTIONS http://{host}/{MAIN}/shotmedia/.speedtest/runs/",
+        "    Access-Control-Request-Method: PUT",
+        "Upload 1 KiB (from the browser): failed",
+        "X-Amz-Signature=REDACTED",
+        '"CORSRules"',
+        f'"{SITE}"',
+    ):
+        assert words in body
+    ids = re.findall(r"-> 403, x-amz-request-id (\w+), x-amz-id-2 \S+", body)
+    assert ids
+    signature = re.search(r"X-Amz-Signature=(\w+)", url)[1]
+    credential = re.search(r"X-Amz-Credential=([^&]+)", url)[1]
+    for secret in (signature, credential):
+        assert secret not in body
+        assert secret not in json.dumps(SpeedTestRun.objects.get().browser_findings)
+
+
+def test_the_text_for_it_is_for_admins(client: Client, site: Site) -> None:
+    other = User.objects.create_superuser("eve", "eve@studio.test", "secret")
+    url = reverse("speedtest:report", args=[run_of(other, state="done").pk])
+    # The list of results is everybody's who may test.
+    assert client.get(url).status_code == 200
+    assert client.post(url).status_code == 405
+    artist, staff = Client(), Client()
+    artist.force_login(site.person())
+    staff.force_login(User.objects.create_user("bob", password="x", is_staff=True))
+    assert artist.get(url).status_code == 403
+    assert staff.get(url).status_code == 403
+    assert Client().get(url).status_code == 302
+    nobody = reverse("speedtest:report", args=["00000000-0000-4000-8000-000000000000"])
+    assert client.get(nobody).status_code == 404
 
 
 def test_the_admin_lists_results(client: Client, ada: User, site: Site) -> None:

@@ -21,7 +21,32 @@ FINE = [found("reach", "pass"), found("get", "pass")]
         ([*GOOD, found("clock", "warn")], FINE, [], "done", "warn", "one thing below"),
         (GOOD, [found("reach", "fail")], [], "done", "fail", "your browser is kept"),
         ([found("put", "fail")], FINE, [], "done", "fail", "Artists are fine"),
-        ([found("put", "fail")], [found("put", "fail")], [], "done", "fail", "Neither"),
+        ([found("put", "fail", "No!")], [found("put", "fail")], [], "done", "fail",
+         "Neither this server nor your browser gets through; it is the role or a policy of the "
+         "bucket: No!"),
+        ([found("bucket", "fail")], [found("get", "fail")], [], "done", "fail",
+         "it is the bucket: bucket is fail."),
+        ([found("clock", "fail")], [found("get", "fail")], [], "done", "fail",
+         "it is this server's clock"),
+        ([found("dns", "fail")], [found("reach", "fail")], [], "done", "fail",
+         "it is the endpoint's name"),
+        ([found("put", "pass"), found("get", "fail")],
+         [found("put", "pass"), found("readback", "fail")], [], "done", "fail",
+         "Uploads work, downloads do not, here as in your browser: get is fail."),
+        ([found("get", "pass"), found("put", "fail")],
+         [found("get", "pass"), found("put", "fail")], [], "done", "fail",
+         "Downloads work, uploads do not, here as in your browser"),
+        ([found("get", "fail", "Denied here.")], [*FINE, found("put", "pass")], [], "done",
+         "fail", "Artists are fine; what this server does itself is not (checking uploads and "
+         "replica copies): Denied here."),
+        # Only the way was looked at: nobody knows whether artists are fine.
+        ([found("role", "fail", "Role!")], [found("context", "pass"), found("reach", "pass")], [],
+         "done", "fail", "Role!"),
+        ([found("cors", "fail", "No CORS.")],
+         [found("get", "pass"), found("put", "pass"), found("multipart", "pass")], [], "done",
+         "warn", "Your browser gets through, although this server finds: No CORS."),
+        (GOOD, [*FINE, found("put", "fail", "CSP!")], [], "done", "fail",
+         "your browser is kept from the bucket: CSP!"),
         ([found("role", "fail", "Role!")], [], [], "failed", "fail", "Role!"),
         ([found("cors", "fail", "No CORS.")], [found("get", "fail")], [], "done", "fail",
          "No CORS."),
@@ -41,6 +66,12 @@ def test_the_verdict(
     given, sentence = verdict(server, browser, cleanup, state=state)
     assert given == status
     assert words in sentence
+
+
+def test_the_verdict_leaves_s3s_own_words_to_the_check() -> None:
+    refused = found("get", "fail", "It may not. S3 said 403 AccessDenied: User: x is not ...")
+    sentence = verdict(GOOD, [refused])[1]
+    assert sentence.endswith("kept from the bucket: It may not.")
 
 
 def test_cors_is_mended_first() -> None:

@@ -6,10 +6,11 @@ import { PHASES } from "./findings.js";
 import { rateText, sizeText } from "./maths.js";
 import { PhaseList } from "./phases.js";
 import { showFigures, showNotes, showTable } from "./result.js";
+import { showReport } from "./report.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import {
-  announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
+  actionView, announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -126,6 +127,7 @@ async function startTest(end = "") {
   byId("result").hidden = true;
   byId("chart-frame").hidden = true;
   byId("cleanup").hidden = true;
+  byId("report").hidden = true;
   byId("columns").hidden = false;
   byId("data-table").replaceChildren();
   chart.clear();
@@ -173,6 +175,7 @@ function showResult(test, answer) {
   const remedy = byId("remedy");
   remedy.replaceChildren();
   if (answer.leading?.fix) remedy.append(fixView(answer.leading.fix));
+  remedy.append(...(answer.leading?.actions ?? []).map(actionView));
   for (const text of answer.leading?.documents ?? []) remedy.append(documentView(text, true));
   byId("cleanup-findings").replaceChildren(...answer.cleanup.map(findingView));
   byId("cleanup").hidden = false;
@@ -182,6 +185,7 @@ function showResult(test, answer) {
   else showTable(byId("data-table"), test.figures);
   chart.draw();
   historyRow(answer.row);
+  showReport(byId("report"), answer.report, say);
   verdict.focus();
   verdict.scrollIntoView({ block: "start" });
 }

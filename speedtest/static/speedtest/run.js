@@ -79,7 +79,7 @@ export class SpeedTest {
     body.append("csrfmiddlewaretoken", token);
     const { state, findings, figures } = this.#told("left");
     // A beacon takes 64 KiB; documents can be made again.
-    const short = findings.map(({ documents, ...finding }) => finding);
+    const short = findings.map(({ documents, requests, ...finding }) => finding);
     body.append("result", JSON.stringify({ state, findings: short, figures }));
     navigator.sendBeacon(this.#urls.finish, body);
   }
@@ -138,7 +138,9 @@ export class SpeedTest {
       links,
       violations: this.violations,
       signal: this.signal,
-      replay: (what) => this.ask(this.#urls.replay, { what }, this.signal).then(json),
+      fromWorker: this.asked.mode === "quick" ? null
+        : () => this.#inWorker({ type: "reach", host: links.host }),
+      replay: (what, said) => this.ask(this.#urls.replay, { what, said }, this.signal).then(json),
       complete: (etag) => this.ask(
         this.#urls.complete, { upload_id: links.multipart.upload_id, etag }, this.signal,
       ).then(json),
