@@ -39,7 +39,7 @@ from preferences.saving import (
     save_preferences,
     values_of,
 )
-from preferences.snapshot import current_preferences
+from preferences.snapshot import Preferences, current_preferences
 from preferences.validation import Finding, Validated, validate
 
 MOST_WARNINGS_AS_MESSAGES = 3
@@ -325,7 +325,8 @@ class UserAdmin(DjangoUserAdmin):
         fieldsets = list(super().get_fieldsets(request, obj))
         if obj is None:
             return fieldsets
-        description = "" if current_preferences().replica else _no_effect(request)
+        preferences = current_preferences()
+        description = "" if preferences.replica else _no_effect(request, preferences)
         options = {"fields": ("use_s3_replication",), "description": description}
         return [*fieldsets[:2], ("Media replication", options), *fieldsets[2:]]
 
@@ -396,9 +397,9 @@ def _change(old: str, new: str) -> str:
     return f"Use S3 Replication: {old} → {new}"
 
 
-def _no_effect(request: HttpRequest) -> str:
+def _no_effect(request: HttpRequest, preferences: Preferences) -> str:
     text = "Has no effect now: S3 Bucket for Replication is empty."
-    if current_preferences().replica_name:
+    if preferences.replica_name:
         text = "Has no effect now: S3 Bucket for Replication names a configuration without use."
     if not request.user.may_see_preferences():
         return text
