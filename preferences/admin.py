@@ -20,7 +20,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
-from preferences import revision_views
+from preferences import revision_views, try_views
 from preferences.addresses import client_address, parse_ranges
 from preferences.fields import FIELDS, label_of, to_text
 from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm
@@ -36,7 +36,11 @@ from preferences.models import (
 from preferences.reports import report
 from preferences.saving import Conflict, read_row, save_preferences, values_of
 from preferences.snapshot import current_preferences
+from preferences.trying import USUAL_AGE
+from preferences.usage import InUse
 from preferences.validation import Validated, validate
+
+NAMES_TO_TRY = 200
 
 
 @admin.register(SitePreferences)
@@ -89,14 +93,19 @@ class SitePreferencesAdmin(admin.ModelAdmin):
                 source=PreferenceSource.PAGE,
                 address=client_address(request),
                 comment=form.cleaned_data["comment"],
+                renames=form.renames,
             )
         except Conflict as conflict:
             return _rendered(self, request, form, conflict)
+        except InUse as error:
+            # Something has been uploaded since the form was looked at.
+            form.add_error("s3_configuration", str(error))
+            return _rendered(self, request, form)
         report(request, saved, form.validated)
         return redirect("admin:preferences_sitepreferences_change", "1")
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages of the revisions to Django's own addresses."""
+        """Add the pages of the revisions and of “Try before saving” to Django's own addresses."""
         name = "preferences_sitepreferences"
 
         def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -109,6 +118,8 @@ class SitePreferencesAdmin(admin.ModelAdmin):
                 page(revision_views.restore_revision),
                 name=f"{name}_restore",
             ),
+            path("preview/", page(try_views.preview), name=f"{name}_preview"),
+            path("test/", page(try_views.test), name=f"{name}_test"),
             *super().get_urls(),
         ]
 
@@ -175,6 +186,9 @@ def _rendered(
         "errors": _summary(form, findings),
         "stored_errors": [] if form.is_bound else findings.errors,
         "example": EXAMPLE,
+        "try_users": _names_to_try(request),
+        "try_address": client_address(request),
+        "try_age": USUAL_AGE,
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(
@@ -183,6 +197,14 @@ def _rendered(
         context,
         status=409 if conflict else 200,
     )
+
+
+def _names_to_try(request: HttpRequest) -> list[str]:
+    """Return the names that “Which bucket?” offers, to who may see the people."""
+    if not request.user.has_perm("preferences.view_user"):
+        return []
+    people = User.objects.filter(is_active=True).order_by("username")
+    return list(people.values_list("username", flat=True)[:NAMES_TO_TRY])
 
 
 def _field(

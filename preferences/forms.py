@@ -1,7 +1,8 @@
 """The form of the Site Preferences page."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
@@ -12,6 +13,8 @@ from preferences.locks import locked_fields
 from preferences.models import PreferenceRevision, SitePreferences
 from preferences.reader import read_json
 from preferences.saving import values_of
+from preferences.snapshot import parse
+from preferences.usage import Left, follow, left_behind, names_in, suggestion, with_errors
 from preferences.validation import Validated, validate
 
 EXAMPLE = json.dumps(
@@ -137,6 +140,11 @@ class SitePreferencesForm(forms.Form):
     )
 
     validated: Validated | None = None
+    row: SitePreferences
+    renames: Mapping[str, str] = MappingProxyType({})
+    """Old names of configurations and the new ones, as chosen on the page."""
+    left: Sequence[Left] = ()
+    """What depends on configurations that are gone from the form."""
 
     @classmethod
     def of(
@@ -154,6 +162,7 @@ class SitePreferencesForm(forms.Form):
             field: own[field] if field in locked else (values or own)[field] for field in FIELDS
         }
         form = cls(data, initial={"base_version": row.version} | given)
+        form.row = row
         for field in locked:
             form.fields[field].disabled = True
         return form
@@ -163,10 +172,48 @@ class SitePreferencesForm(forms.Form):
         cleaned = super().clean()
         if not all(field in cleaned for field in FIELDS):
             return cleaned
-        self.validated = validate({field: cleaned[field] for field in FIELDS})
+        self.renames = self._renames(cleaned["s3_configuration"])
+        values = follow({field: cleaned[field] for field in FIELDS}, self.renames)
+        validated = validate(values)
+        if not validated.errors_of("s3_configuration"):
+            typed = validated.values["s3_configuration"]
+            self.left = left_behind(self.row.s3_configuration, typed)
+        self.validated = with_errors(
+            validated, [left for left in self.left if left.name not in self.renames]
+        )
         for error in self.validated.errors:
             self.add_error(error.field, error.message)
         return cleaned
+
+    def _renames(self, typed: str) -> dict[str, str]:
+        """Return the renames chosen on the page that still are some: old gone, new there."""
+        after, prefix = read_json(typed).value, "rename:"
+        if not isinstance(after, dict):
+            return {}
+        chosen = {
+            key.removeprefix(prefix): self.data[key] for key in self.data if key.startswith(prefix)
+        }
+        before = names_in(self.row.s3_configuration)
+        return {
+            old: new
+            for old, new in chosen.items()
+            if old in before and old not in after and new in after
+        }
+
+    def rename_choices(self) -> list[dict[str, Any]]:
+        """Return what the page asks: for each configuration left behind, where it may have gone."""
+        if not self.left:
+            return []
+        typed = SitePreferences(s3_configuration=self.validated.values["s3_configuration"])
+        choices = parse(typed).configurations
+        return [
+            {
+                "left": left,
+                "chosen": self.renames.get(left.name) or suggestion(left, self.row, choices),
+                "choices": [(c.name, f"bucket {c.bucket}, {c.region}") for c in choices.values()],
+            }
+            for left in self.left
+        ]
 
     def names(self) -> list[str]:
         """Return the names of the configurations in the form, [] while they can't be read."""

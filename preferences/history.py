@@ -10,6 +10,7 @@ from preferences.fields import FIELDS, label_of, to_text
 from preferences.locks import locked_fields
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.saving import Saved, read_row, save_preferences, values_of
+from preferences.usage import checked
 from preferences.validation import DEFAULTS, Validated, validate
 
 CONTEXT_LINES = 3
@@ -110,7 +111,7 @@ def plan_restoration(number: int) -> Restoration:
     values = values_at(revision)
     kept = {field: getattr(row, field) for field in locked_fields()}
     skipped = tuple(field for field, value in kept.items() if values[field] != value)
-    return Restoration(revision, row, validate(values | kept), skipped)
+    return Restoration(revision, row, checked(validate(values | kept), row), skipped)
 
 
 def restore(plan: Restoration, user: User | None, *, address: str = "", comment: str = "") -> Saved:

@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from preferences.fields import FIELDS, from_text
 from preferences.models import PreferenceSource, SitePreferences
 from preferences.saving import Conflict, Saved, read_row, save_preferences
+from preferences.usage import checked
 from preferences.validation import Finding, Validated, validate
 
 logger = logging.getLogger(__name__)
@@ -88,4 +89,5 @@ def apply_locks_at_start() -> None:
 
 def _validated(row: SitePreferences) -> Validated:
     values = {field: getattr(row, field) for field in FIELDS}
-    return validate(values | {f: from_text(f, text) for f, text in locked_fields().items()})
+    locked = {f: from_text(f, text) for f, text in locked_fields().items()}
+    return checked(validate(values | locked), row)

@@ -16,6 +16,10 @@ def report(request: HttpRequest, saved: Saved, validated: Validated) -> None:
         messages.success(request, f"Site Preferences were saved (revision {saved.version}).")
     else:
         messages.info(request, "Nothing was changed.")
+    for sentence in saved.moved:
+        messages.info(request, sentence)
+    for warning in saved.warnings:
+        messages.warning(request, warning)
     for notice in validated.notices:
         messages.info(request, _labelled(notice))
     for field in FIELDS:

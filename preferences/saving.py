@@ -10,7 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.utils import timezone
 
-from preferences import snapshot
+from preferences import snapshot, usage
 from preferences.addresses import shortened, split_lines
 from preferences.fields import FIELDS, label_of
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
@@ -24,6 +24,10 @@ class Saved:
 
     version: int
     changes: tuple[str, ...]
+    moved: tuple[str, ...] = ()
+    """What went with a renamed configuration, a sentence each."""
+    warnings: tuple[str, ...] = ()
+    """Files that are looked for elsewhere from now on, a sentence each."""
 
 
 class Conflict(Exception):
@@ -52,6 +56,7 @@ def save_preferences(
     address: str = "",
     comment: str = "",
     restored_from: int | None = None,
+    renames: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> Saved:
     """Save `values` as a new revision if the row still is at `base_version`; all or nothing.
@@ -61,25 +66,29 @@ def save_preferences(
     LogEntry: Django's needs a person); `username` names somebody who is no user of the site.
     `source`, `address` (of the client), `comment` (at most PreferenceRevision.MAX_COMMENT
     characters) and `restored_from` (the number of a revision) are kept with the revision. Values
-    equal to the saved ones change nothing and make no revision. Raises Conflict when the row has
-    another version.
+    equal to the saved ones change nothing and make no revision.
+
+    `renames` maps old names of configurations to new ones: media files, open uploads, and the
+    fields that name them go along. Raises Conflict when the row has another version, usage.InUse
+    when a configuration that something depends on would be gone, usage.RenameRefused.
     """
     unknown = set(values) - set(FIELDS)
     if unknown:
         raise ValueError(f"Not fields of Site Preferences: {', '.join(sorted(unknown))}.")
     if len(comment) > PreferenceRevision.MAX_COMMENT:
         raise ValueError(f"A comment has at most {PreferenceRevision.MAX_COMMENT} characters.")
-    now = now or timezone.now()
+    now, renames = now or timezone.now(), renames or {}
     with transaction.atomic():
         old = read_row()
         if old.version != base_version:
             raise Conflict(old)
-        new = SitePreferences(
-            pk=1, version=base_version + 1, **{f: values.get(f, getattr(old, f)) for f in FIELDS}
-        )
+        kept = usage.follow({f: values.get(f, getattr(old, f)) for f in FIELDS}, renames)
+        new = SitePreferences(pk=1, version=base_version + 1, **kept)
+        usage.require_kept(old, new, renames)
         changes = describe_changes(old, new)
         if not changes:
             return Saved(base_version, ())
+        warnings = usage.moved_places(old, new, renames)
         new.replica_target = snapshot.parse(new).replica_target
         won = SitePreferences.objects.filter(pk=1, version=base_version).update(
             **values_of(new),
@@ -90,6 +99,7 @@ def save_preferences(
         )
         if not won:
             raise Conflict(SitePreferences.objects.select_related("changed_by").get(pk=1))
+        moved = usage.move(renames)
         PreferenceRevision.objects.create(
             number=new.version,
             created=now,
@@ -97,14 +107,14 @@ def save_preferences(
             username=user.get_username() if user else username,
             source=source,
             address=address,
-            comment=comment,
+            comment=" ".join([comment, *moved]).strip()[: PreferenceRevision.MAX_COMMENT],
             data=values_of(new),
             restored_from=restored_from,
         )
         if user is not None:
-            log_change(user, new, changes)
+            log_change(user, new, (*changes, *moved))
     snapshot.forget()
-    return Saved(new.version, changes)
+    return Saved(new.version, changes, tuple(moved), tuple(warnings))
 
 
 def read_row() -> SitePreferences:
