@@ -1,6 +1,6 @@
 """Site Preferences and People in the admin."""
 
-from collections.abc import Callable
+import re
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import BaseModelFormSet, ModelForm
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -20,31 +20,40 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
-from preferences import revision_views, try_views
+from preferences import locks, try_views
 from preferences.addresses import client_address, parse_ranges
-from preferences.fields import FIELDS, label_of, to_text
-from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm
-from preferences.history import difference, values_at
-from preferences.locks import locked_fields, locked_message
-from preferences.models import (
-    PreferenceRevision,
-    PreferenceSource,
-    SitePreferences,
-    User,
-    UseS3Replication,
+from preferences.differences import difference
+from preferences.forms import (
+    CATEGORIES,
+    EXAMPLE,
+    SitePreferencesForm,
+    label_of,
+    options_for,
 )
-from preferences.reports import report
-from preferences.saving import Conflict, read_row, save_preferences, values_of
+from preferences.history import LONG_FIELDS, HistoryPages
+from preferences.models import PreferenceRevision, SitePreferences, User, UseS3Replication
+from preferences.reader import canonical, read_json
+from preferences.saving import (
+    FIELDS,
+    Conflict,
+    Saved,
+    current_row,
+    lock_problems,
+    merged,
+    save_preferences,
+    values_of,
+)
 from preferences.snapshot import current_preferences
 from preferences.trying import USUAL_AGE
 from preferences.usage import InUse
-from preferences.validation import Validated, validate
+from preferences.validation import Finding, Validated, validate
 
 NAMES_TO_TRY = 200
+MOST_WARNINGS_AS_MESSAGES = 3
 
 
 @admin.register(SitePreferences)
-class SitePreferencesAdmin(admin.ModelAdmin):
+class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
     """The one page of Site Preferences; saving goes through `save_preferences`."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -71,103 +80,150 @@ class SitePreferencesAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict | None = None,
     ) -> HttpResponse:
-        """Show the preferences, or save them when they are valid and nobody was faster."""
+        """Show the preferences, or save them when they are valid and nobody was faster.
+
+        With ?from=12 the form holds the values of revision 12, to be corrected and saved; with
+        ?add_range=203.0.113.0/24 that range as one more line of the addresses; with
+        ?use_region=eu-west-1&configuration=main that region in that configuration.
+        """
         if object_id != "1":
             raise Http404("There is one row of Site Preferences.")
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = read_row()
+        row = current_row()
         if request.method != "POST":
-            values, note = prefilled(request.GET, values_of(row))
-            return _rendered(self, request, SitePreferencesForm.of(row, values), note=note)
+            if "from" in request.GET and self.has_change_permission(request):
+                revision = _revision(request.GET["from"])
+                return _rendered(self, request, _form_with(revision, row), row, filled=revision)
+            shown = options_for(row)
+            if "add_range" in request.GET and self.has_change_permission(request):
+                shown["initial"] |= _with_range(request, row, request.GET["add_range"])
+            if "use_region" in request.GET and self.has_change_permission(request):
+                shown["initial"] |= _with_region(request, row)
+            return _rendered(self, request, SitePreferencesForm(**shown), row)
         if not self.has_change_permission(request):
             raise PermissionDenied
-        form = SitePreferencesForm.of(row, data=request.POST)
+        form = SitePreferencesForm(request.POST, **options_for(row))
         if not form.is_valid():
-            return _rendered(self, request, form)
+            return _rendered(self, request, form, row)
         try:
             saved = save_preferences(
                 form.validated.values,
                 form.cleaned_data["base_version"],
                 request.user,
-                source=PreferenceSource.PAGE,
                 address=client_address(request),
                 comment=form.cleaned_data["comment"],
                 renames=form.renames,
             )
         except Conflict as conflict:
-            return _rendered(self, request, form, conflict)
+            return _rendered(self, request, form, conflict.row, conflict=conflict)
         except InUse as error:
             # Something has been uploaded since the form was looked at.
             form.add_error("s3_configuration", str(error))
-            return _rendered(self, request, form)
-        report(request, saved, form.validated)
+            return _rendered(self, request, form, row)
+        _report(request, saved, form.validated)
         return redirect("admin:preferences_sitepreferences_change", "1")
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages of the revisions and of “Try before saving” to Django's own addresses."""
-        name = "preferences_sitepreferences"
-
-        def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            return self.admin_site.admin_view(partial(view, model_admin=self))
-
+        """Add the addresses of “Try before saving”."""
+        views = (("preview", try_views.preview), ("test", try_views.test))
         return [
-            path("revisions/<int:number>/", page(revision_views.revision), name=f"{name}_revision"),
             path(
-                "revisions/<int:number>/restore/",
-                page(revision_views.restore_revision),
-                name=f"{name}_restore",
-            ),
-            path("preview/", page(try_views.preview), name=f"{name}_preview"),
-            path("test/", page(try_views.test), name=f"{name}_test"),
-            *super().get_urls(),
-        ]
-
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict | None = None
-    ) -> HttpResponse:
-        """List the revisions."""
-        if object_id != "1":
-            raise Http404("There is one row of Site Preferences.")
-        return revision_views.history(request, model_admin=self)
+                f"{name}/",
+                self.admin_site.admin_view(partial(view, model_admin=self)),
+                name=f"preferences_sitepreferences_{name}",
+            )
+            for name, view in views
+        ] + super().get_urls()
 
 
-def prefilled(query: QueryDict, values: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the values that the page starts with, and a sentence when they are not the saved ones.
+def _with_range(request: HttpRequest, row: SitePreferences, typed: str) -> dict[str, str]:
+    """Return the addresses with one range more, and say so; {} for what is no range."""
+    ranges, problems = parse_ranges(typed)
+    if len(ranges) != 1 or problems:
+        return {}
+    listed = row.s3_replication_ip_addresses
+    (added,) = (match.text for _, match in ranges.entries)
+    if added in listed.split("\n"):
+        messages.info(request, f"{added} is in the list of addresses already.")
+        return {}
+    messages.info(request, f"{added} was added to the addresses below. It is not saved yet.")
+    return {"s3_replication_ip_addresses": f"{listed}\n{added}".lstrip("\n")}
 
-    `?from=12` fills in the values of revision 12, `?add_range=203.0.113.0/24` adds a range to the
-    addresses; nothing is saved. Both are ignored where they mean nothing.
-    """
-    number, added = query.get("from", ""), query.get("add_range", "")
-    if number.isdecimal() and len(number) < 10:
-        revision = PreferenceRevision.objects.filter(number=int(number)).first()
+
+def _with_region(request: HttpRequest, row: SitePreferences) -> dict[str, str]:
+    """Return S3 Configuration with another region in one entry, and say so; {} if there is none."""
+    name, region = request.GET.get("configuration", ""), request.GET["use_region"]
+    configurations = read_json(row.s3_configuration).value
+    if not isinstance(configurations, dict) or not isinstance(configurations.get(name), dict):
+        return {}
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", region) or configurations[name].get("region") == region:
+        return {}
+    configurations[name]["region"] = region
+    message = f"The region {region} was filled in for “{name}” below. It is not saved yet."
+    messages.info(request, message)
+    return {"s3_configuration": canonical(configurations)}
+
+
+def _form_with(revision: PreferenceRevision, row: SitePreferences) -> SitePreferencesForm:
+    """Return the form as if the values of `revision` had been typed into it."""
+    values, _ = merged(revision.data, row)
+    if not values["verify_replica_copies"]:
+        del values["verify_replica_copies"]  # as a browser sends it
+    data = values | {"base_version": row.version, "comment": f"Corrected from {revision}"}
+    form = SitePreferencesForm(data, **options_for(row))
+    form.is_valid()
+    return form
+
+
+def _revision(number: str) -> PreferenceRevision:
+    if number.isascii() and number.isdigit():
+        revision = PreferenceRevision.objects.filter(number=number).first()
         if revision is not None:
-            return values_at(revision), f"These are the values of revision {number}, not saved yet."
-    ranges, problems = parse_ranges(added)
-    if len(ranges) == 1 and not problems:
-        listed = values["s3_replication_ip_addresses"].rstrip("\n")
-        lines = [line.strip() for line in listed.split("\n")]
-        if added in lines:
-            return values, f"{added} is listed already."
-        text = f"{listed}\n{added}" if listed else added
-        note = f"{added} has been added to IP Adresses for S3 replication below, not saved yet."
-        return values | {"s3_replication_ip_addresses": text}, note
-    return values, ""
+            return revision
+    raise Http404("There is no such revision.")
+
+
+def _report(request: HttpRequest, saved: Saved, validated: Validated) -> None:
+    if saved.changes:
+        messages.success(request, f"Site Preferences were saved (revision {saved.version}).")
+    else:
+        messages.info(request, "Nothing was changed.")
+    for sentence in saved.moved:
+        messages.info(request, sentence)
+    for warning in saved.warnings:
+        messages.warning(request, warning)
+    for notice in validated.notices:
+        messages.info(request, _labelled(notice))
+    for field in FIELDS:
+        warnings = [warning for warning in validated.warnings if warning.field == field]
+        if len(warnings) > MOST_WARNINGS_AS_MESSAGES:
+            text = f"{label_of(field)}: {len(warnings)} warnings, listed below the field."
+            messages.warning(request, text)
+        else:
+            for warning in warnings:
+                messages.warning(request, _labelled(warning))
+
+
+def _labelled(finding: Finding) -> str:
+    label = label_of(finding.field)
+    if finding.message.startswith((label, f"“{label}")):
+        return finding.message
+    return f"{label}: {finding.message}"
 
 
 def _rendered(
     model_admin: SitePreferencesAdmin,
     request: HttpRequest,
     form: SitePreferencesForm,
+    row: SitePreferences,
+    *,
     conflict: Conflict | None = None,
-    note: str = "",
+    filled: PreferenceRevision | None = None,
 ) -> HttpResponse:
-    row = conflict.row if conflict else read_row()
     may_change = model_admin.has_change_permission(request)
-    if form.is_bound:
-        validated = form.validated
-    else:
-        validated = validate({field: getattr(row, field) for field in FIELDS})
+    validated = form.validated if form.is_bound else validate(values_of(row))
+    bad_locks = locks.problems() or lock_problems(row)
     findings = validated or Validated({}, (), (), ())
     context = {
         **model_admin.admin_site.each_context(request),
@@ -176,8 +232,9 @@ def _rendered(
         "opts": model_admin.opts,
         "form": form,
         "last_changed": _last_changed(row),
-        "note": note,
         "conflict": conflict,
+        "filled": filled,
+        "bad_locks": [locks.described(problem) for problem in bad_locks],
         "may_change": may_change,
         "categories": [
             (name, [_field(form, field, row, findings, conflict) for field in fields])
@@ -217,22 +274,23 @@ def _field(
     bound = form[name]
     theirs = getattr(row, name)
     mine = findings.values.get(name)
-    is_long = name in ("s3_configuration", "s3_replication_ip_addresses")
-    differs = conflict is not None and name in findings.values and theirs != mine
+    differs = conflict is not None and theirs != mine
     return {
         "bound": bound,
         "name": name,
         "warnings": [w.message for w in findings.warnings if w.field == name],
         "theirs": _readable(theirs) if differs else None,
-        "difference": difference(name, theirs, mine) if differs and is_long else None,
-        "locked": locked_message(name) if name in locked_fields() else "",
+        "difference": difference(name, theirs, mine) if differs else None,
         "readable": _readable(theirs),
-        "long": is_long,
+        "long": name in LONG_FIELDS,
+        "variable": locks.variable_of(name) if form.fields[name].disabled else "",
     }
 
 
 def _readable(value: object) -> str:
-    return to_text(value) or "empty"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value) if value != "" else "empty"
 
 
 def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
@@ -246,14 +304,14 @@ def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
     if "base_version" in form.errors:
         message = "The page was incomplete. Copy what you typed, reload it and try again."
         summary.append({"field": None, "label": "", "message": message, "line": 0, "column": 0})
-    for name in FIELDS:
+    for name in (*FIELDS, "comment"):
         places = {error.message: error for error in findings.errors_of(name)}
         for message in form.errors.get(name, ()):
             place = places.get(message)
             summary.append(
                 {
                     "field": form[name],
-                    "label": label_of(name),
+                    "label": form[name].label,
                     "message": message,
                     "line": place.line if place else 0,
                     "column": place.column if place else 0,
@@ -265,10 +323,10 @@ def _summary(form: SitePreferencesForm, findings: Validated) -> list[dict]:
 def _last_changed(row: SitePreferences) -> str:
     if row.changed_at is None:
         return "Never changed; defaults in use"
-    by = f" by {row.changed_by.get_username()}" if row.changed_by else ""
+    revision = PreferenceRevision.objects.filter(number=row.version).first()
+    by = f" by {revision.who}" if revision else ""
+    comment = f" — “{revision.comment}”" if revision and revision.comment else ""
     when = row.changed_at.astimezone(UTC)
-    latest = PreferenceRevision.objects.filter(number=row.version).first()
-    comment = f" — “{latest.comment}”" if latest and latest.comment else ""
     return f"Last changed{by}, {when.day} {when:%b %Y %H:%M} UTC{comment} — revision {row.version}"
 
 

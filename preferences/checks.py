@@ -10,6 +10,8 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
 from preferences import addresses, locks, snapshot
 from preferences.models import SitePreferences
+from preferences.saving import lock_problems
+from preferences.validation import Finding
 
 
 @register(Tags.database)
@@ -33,28 +35,6 @@ def stored_preferences(databases: Sequence[str] | None = None, **kwargs: Any) ->
             id="preferences.E001",
         )
         for problem in (snapshot.unreadable(row) if row else ())
-    ]
-
-
-@register(Tags.database)
-def locked_values(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """preferences.E004: a MEDIA_PREF_* variable holds what can't be put in force.
-
-    As `stored_preferences`, only with a database: the values have to fit together with the rest.
-    """
-    if not databases or DEFAULT_DB_ALIAS not in databases or not locks.locked_fields():
-        return []
-    try:
-        problems = locks.problems_of_locks()
-    except DatabaseError:
-        return []
-    return [
-        Error(
-            f"{locks.variable_of(problem.field)}: {problem.message}",
-            hint="Correct the variable and restart; until then the saved values are in force.",
-            id="preferences.E004",
-        )
-        for problem in problems
     ]
 
 
@@ -87,3 +67,32 @@ def trusted_proxies_are_addresses(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register()
+def locks_are_valid(**kwargs: Any) -> list[CheckMessage]:
+    """preferences.E004: a MEDIA_PREF_… variable has a value that Site Preferences refuse."""
+    return [_bad_lock(problem) for problem in locks.problems()]
+
+
+@register(Tags.database)
+def locks_fit_what_is_stored(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """preferences.E004: likewise, together with what is saved; only with a database to look at."""
+    if not databases or DEFAULT_DB_ALIAS not in databases or locks.problems():
+        return []
+    try:
+        row = SitePreferences.objects.filter(pk=1).first()
+    except DatabaseError:
+        return []
+    return [_bad_lock(problem) for problem in lock_problems(row or SitePreferences(pk=1))]
+
+
+def _bad_lock(problem: Finding) -> CheckMessage:
+    return Error(
+        locks.described(problem),
+        hint="Correct or unset the variable and restart. Until then none of the MEDIA_PREF_… "
+        "variables is applied, and the site goes on with the preferences that are saved.",
+        id="preferences.E004",
+    )

@@ -1,18 +1,16 @@
 """The form of the Site Preferences page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from django import forms
-from django.http import QueryDict
 
-from preferences.fields import FIELDS, label_of
-from preferences.locks import locked_fields
+from preferences import locks
 from preferences.models import PreferenceRevision, SitePreferences
 from preferences.reader import read_json
-from preferences.saving import values_of
+from preferences.saving import FIELDS, values_of
 from preferences.snapshot import parse
 from preferences.usage import Left, follow, left_behind, names_in, suggestion, with_errors
 from preferences.validation import Validated, validate
@@ -51,6 +49,11 @@ CATEGORIES = (
 )
 
 
+def label_of(field: str) -> str:
+    """Return the product's label of a field of Site Preferences."""
+    return str(SitePreferences._meta.get_field(field).verbose_name)
+
+
 def _text_area(rows: int) -> forms.Textarea:
     return forms.Textarea(
         attrs={
@@ -69,8 +72,32 @@ def _name_input() -> forms.TextInput:
     )
 
 
+def _comment(max_length: int = PreferenceRevision.MAX_COMMENT) -> forms.CharField:
+    return forms.CharField(
+        label="Comment",
+        required=False,
+        max_length=max_length,
+        # The browser would cut what is pasted; the message says what is wrong instead.
+        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": None}),
+        help_text="Optional. Why this change? Shown in History.",
+        error_messages={"max_length": f"A comment has at most {max_length} characters."},
+    )
+
+
+class RestoreForm(forms.Form):
+    """What goes with restoring a revision."""
+
+    base_version = forms.IntegerField(widget=forms.HiddenInput)
+    # The comment is kept behind "Restored revision 12: ".
+    comment = _comment(PreferenceRevision.MAX_COMMENT - 40)
+
+
 class SitePreferencesForm(forms.Form):
-    """Site Preferences as typed; everything is text, so that nothing typed is lost."""
+    """Site Preferences as typed; everything is text, so that nothing typed is lost.
+
+    Fields named in `locked` are fixed by the environment: they are shown with their initial value
+    and nothing that is sent changes them.
+    """
 
     base_version = forms.IntegerField(widget=forms.HiddenInput)
     s3_configuration = forms.CharField(
@@ -131,41 +158,21 @@ class SitePreferencesForm(forms.Form):
         ),
     )
 
-    comment = forms.CharField(
-        label="Comment",
-        required=False,
-        max_length=PreferenceRevision.MAX_COMMENT,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text="Optional. Why this change? Shown in History.",
-    )
+    comment = _comment()
 
     validated: Validated | None = None
-    row: SitePreferences
     renames: Mapping[str, str] = MappingProxyType({})
     """Old names of configurations and the new ones, as chosen on the page."""
     left: Sequence[Left] = ()
     """What depends on configurations that are gone from the form."""
 
-    @classmethod
-    def of(
-        cls,
-        row: SitePreferences,
-        values: Mapping[str, Any] | None = None,
-        data: QueryDict | None = None,
-    ) -> "SitePreferencesForm":
-        """Return the form of the row: with its own values, `values` instead, or `data` as sent.
-
-        Fields that the environment sets keep the row's value, whatever is sent.
-        """
-        own, locked = values_of(row), locked_fields()
-        given = {
-            field: own[field] if field in locked else (values or own)[field] for field in FIELDS
-        }
-        form = cls(data, initial={"base_version": row.version} | given)
-        form.row = row
+    def __init__(
+        self, *args: Any, row: SitePreferences, locked: Collection[str] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._row = row
         for field in locked:
-            form.fields[field].disabled = True
-        return form
+            self.fields[field].disabled = True
 
     def clean(self) -> dict:
         """Validate the values together, as every writer of preferences does."""
@@ -177,7 +184,7 @@ class SitePreferencesForm(forms.Form):
         validated = validate(values)
         if not validated.errors_of("s3_configuration"):
             typed = validated.values["s3_configuration"]
-            self.left = left_behind(self.row.s3_configuration, typed)
+            self.left = left_behind(self._row.s3_configuration, typed)
         self.validated = with_errors(
             validated, [left for left in self.left if left.name not in self.renames]
         )
@@ -193,7 +200,7 @@ class SitePreferencesForm(forms.Form):
         chosen = {
             key.removeprefix(prefix): self.data[key] for key in self.data if key.startswith(prefix)
         }
-        before = names_in(self.row.s3_configuration)
+        before = names_in(self._row.s3_configuration)
         return {
             old: new
             for old, new in chosen.items()
@@ -209,7 +216,7 @@ class SitePreferencesForm(forms.Form):
         return [
             {
                 "left": left,
-                "chosen": self.renames.get(left.name) or suggestion(left, self.row, choices),
+                "chosen": self.renames.get(left.name) or suggestion(left, self._row, choices),
                 "choices": [(c.name, f"bucket {c.bucket}, {c.region}") for c in choices.values()],
             }
             for left in self.left
@@ -219,3 +226,15 @@ class SitePreferencesForm(forms.Form):
         """Return the names of the configurations in the form, [] while they can't be read."""
         value = read_json(self["s3_configuration"].value() or "").value
         return [name for name in value if name.isprintable()] if isinstance(value, dict) else []
+
+
+def options_for(row: SitePreferences) -> dict[str, Any]:
+    """Return what a SitePreferencesForm needs of `row`: its values, and what is fixed.
+
+    What the environment fixes keeps the row's value, whatever is sent.
+    """
+    return {
+        "initial": {"base_version": row.version} | values_of(row),
+        "locked": locks.locked().keys(),
+        "row": row,
+    }

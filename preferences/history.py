@@ -1,134 +1,209 @@
-"""Revisions compared, and an earlier one put in force again."""
+"""History of Site Preferences in the admin: the revisions, what changed, and bringing one back."""
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from preferences.addresses import split_lines
-from preferences.fields import FIELDS, label_of, to_text
-from preferences.locks import locked_fields
-from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
-from preferences.saving import Saved, read_row, save_preferences, values_of
-from preferences.usage import checked
-from preferences.validation import DEFAULTS, Validated, validate
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_http_methods, require_safe
 
-CONTEXT_LINES = 3
+from preferences.addresses import client_address
+from preferences.differences import differences, readable
+from preferences.forms import CATEGORIES, RestoreForm, label_of
+from preferences.locks import variable_of
+from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences
+from preferences.saving import (
+    Conflict,
+    as_row,
+    current_row,
+    describe_changes,
+    merged,
+    restore_comment,
+    save_preferences,
+)
+from preferences.usage import InUse, checked
+from preferences.validation import Finding, validate
 
-_WORDS = {"+": "added", "-": "removed", " ": "", "@": "lines left out"}
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a difference. `words` say what the sign says, for who doesn't see it."""
-
-    sign: str
-    """"+", "-", " " (in both), or "@" where equal lines are left out."""
-    text: str
-
-    @property
-    def words(self) -> str:
-        """What happened to the line."""
-        return _WORDS[self.sign]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What is different in one field."""
-
-    field: str
-    label: str
-    lines: tuple[Line, ...]
+PER_PAGE = 25
+MOST_CHANGES = 6
+"""Changes that the table names for one revision."""
+LONG_FIELDS = ("s3_configuration", "s3_replication_ip_addresses")
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """Return what has to be removed from and added to `old` to make it `new`, field by field."""
-    return [
-        difference(field, old[field], new[field]) for field in FIELDS if old[field] != new[field]
-    ]
+class HistoryPages:
+    """The pages of History, for the ModelAdmin of Site Preferences."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page of a revision and the page that restores it."""
+        pages = (("", self.revision_view, "revision"), ("restore/", self.restore_view, "restore"))
+        return [
+            path(
+                f"1/history/<int:number>/{end}",
+                self.admin_site.admin_view(view),
+                name=f"preferences_sitepreferences_{name}",
+            )
+            for end, view, name in pages
+        ] + super().get_urls()
+
+    @method_decorator(require_safe)
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict | None = None
+    ) -> HttpResponse:
+        """Show all revisions, the newest first, with what each changed."""
+        if object_id != "1":
+            raise Http404("There is one row of Site Preferences.")
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = current_row()
+        revisions = PreferenceRevision.objects.all()
+        paginator = Paginator(revisions, PER_PAGE)
+        page = paginator.get_page(request.GET.get("p"))
+        shown = list(revisions[max(page.start_index() - 1, 0) : page.end_index() + 1])
+        return self._page(
+            request,
+            "history",
+            title="History of Site Preferences",
+            page=page,
+            page_range=paginator.get_elided_page_range(page.number),
+            rows=[
+                _described(revision, older, row)
+                for revision, older in zip(shown, [*shown[1:], None], strict=True)
+            ][:PER_PAGE],
+        )
+
+    @method_decorator(require_safe)
+    def revision_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Show one revision: who, when and how, and how it differs from its neighbours."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        revision = _revision(number)
+        older = PreferenceRevision.objects.filter(number__lt=number).first()
+        newer = PreferenceRevision.objects.filter(number__gt=number).last()
+        row, this = current_row(), as_row(revision.data, number)
+        return self._page(
+            request,
+            "revision",
+            title=f"Revision {number}",
+            revision=revision,
+            older=older,
+            newer=newer,
+            is_current=number == row.version,
+            row=row,
+            from_older=differences(as_row(older.data, older.number), this) if older else (),
+            to_current=differences(this, row),
+            values=[
+                {
+                    "label": label_of(field),
+                    "value": readable(field, getattr(this, field)),
+                    "long": field in LONG_FIELDS,
+                }
+                for _, fields in CATEGORIES
+                for field in fields
+            ],
+            may_restore=self.has_change_permission(request) and number != row.version,
+        )
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def restore_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Show what restoring a revision would do, and do it: as a new revision."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        revision = _revision(number)
+        row = current_row()
+        values, skipped = merged(revision.data, row)
+        validated = checked(validate(values), row)
+        form = RestoreForm(request.POST if request.method == "POST" else None)
+        conflict = None
+        if request.method == "POST" and form.is_valid() and not validated.errors:
+            try:
+                saved = save_preferences(
+                    validated.values,
+                    form.cleaned_data["base_version"],
+                    request.user,
+                    source=PreferenceSource.RESTORE,
+                    address=client_address(request),
+                    comment=restore_comment(number, form.cleaned_data["comment"]),
+                    restored_from=number,
+                )
+            except Conflict as error:
+                conflict, row = error, error.row
+                values, skipped = merged(revision.data, row)
+                validated = checked(validate(values), row)
+            except InUse:
+                # Something has been uploaded since it was looked at.
+                validated = checked(validate(values), row)
+            else:
+                if saved.changes:
+                    text = f"Revision {number} was restored as revision {saved.version}."
+                    messages.success(request, text)
+                else:
+                    messages.info(request, "Nothing was changed.")
+                for warning in saved.warnings:
+                    messages.warning(request, warning)
+                if skipped:
+                    messages.warning(request, f"Not restored: {_fixed(skipped)}.")
+                return redirect("admin:preferences_sitepreferences_history", "1")
+        restored = as_row(validated.values, row.version)
+        found = differences(row, restored) if not validated.errors else ()
+        return self._page(
+            request,
+            "restore",
+            status=409 if conflict else 200,
+            title=f"Restore revision {number}?",
+            revision=revision,
+            row=row,
+            form=form,
+            conflict=conflict,
+            differences=found,
+            fixed=_fixed(skipped),
+            errors=[_labelled(finding) for finding in validated.errors],
+            warnings=[_labelled(finding) for finding in (*validated.warnings, *validated.notices)],
+        )
+
+    def _page(
+        self, request: HttpRequest, template: str, *, status: int = 200, **context: Any
+    ) -> TemplateResponse:
+        request.current_app = self.admin_site.name
+        everywhere = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(
+            request,
+            f"admin/preferences/sitepreferences/{template}.html",
+            everywhere | context,
+            status=status,
+        )
 
 
-def difference(field: str, old: Any, new: Any) -> Difference:
-    """Return the difference of two values of `field`, line by line."""
-    before, after = to_text(old), to_text(new)
-    compared = difflib.unified_diff(
-        split_lines(before) if before else [],
-        split_lines(after) if after else [],
-        n=CONTEXT_LINES,
-        lineterm="",
-    )
-    # The first two lines are the names of files, the third says where the first hunk starts.
-    lines = [line for number, line in enumerate(compared) if number > 2]
-    return Difference(
-        field,
-        label_of(field),
-        tuple(Line(line[0], "" if line[0] == "@" else line[1:]) for line in lines),
-    )
+def _revision(number: int) -> PreferenceRevision:
+    revision = PreferenceRevision.objects.filter(number=number).first()
+    if revision is None:
+        raise Http404(f"There is no revision {number}.")
+    return revision
 
 
-def as_text(compared: list[Difference]) -> str:
-    """Return differences as a terminal shows them; "" when there are none."""
-    blocks = []
-    for difference in compared:
-        lines = ["…" if line.sign == "@" else line.sign + line.text for line in difference.lines]
-        blocks.append("\n".join([f"{difference.label} ({difference.field})", *lines]))
-    return "\n\n".join(blocks)
+def _described(
+    revision: PreferenceRevision, older: PreferenceRevision | None, row: SitePreferences
+) -> dict[str, Any]:
+    changes: tuple[str, ...] = ()
+    if older is not None:
+        changes = describe_changes(
+            as_row(older.data, older.number), as_row(revision.data, revision.number)
+        )
+    return {
+        "revision": revision,
+        "is_current": revision.number == row.version,
+        "changes": changes[:MOST_CHANGES],
+        "more": len(changes[MOST_CHANGES:]),
+    }
 
 
-# --- Restoring ------------------------------------------------------------------------------------
+def _fixed(fields: tuple[str, ...]) -> str:
+    return ", ".join(f"{label_of(field)} (set by {variable_of(field)})" for field in fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Restoration:
-    """What restoring one revision would do now; nothing is done yet."""
-
-    revision: PreferenceRevision
-    row: SitePreferences
-    """The row that was looked at; its version is what the restoration starts from."""
-    validated: Validated
-    """The values by today's rules. With errors the revision can't be restored."""
-    skipped: tuple[str, ...]
-    """Fields that the environment sets and that stay as they are, though the revision differs."""
-
-    @property
-    def differences(self) -> list[Difference]:
-        """From the values now in force to the restored ones."""
-        return differences(values_of(self.row), self.validated.values)
-
-
-def values_at(revision: PreferenceRevision) -> dict[str, Any]:
-    """Return a revision's values; fields that came later have their defaults."""
-    return {field: revision.data.get(field, DEFAULTS[field]) for field in FIELDS}
-
-
-def plan_restoration(number: int) -> Restoration:
-    """Return what restoring revision `number` would do.
-
-    Raises PreferenceRevision.DoesNotExist.
-    """
-    revision = PreferenceRevision.objects.get(number=number)
-    row = read_row()
-    values = values_at(revision)
-    kept = {field: getattr(row, field) for field in locked_fields()}
-    skipped = tuple(field for field, value in kept.items() if values[field] != value)
-    return Restoration(revision, row, checked(validate(values | kept), row), skipped)
-
-
-def restore(plan: Restoration, user: User | None, *, address: str = "", comment: str = "") -> Saved:
-    """Save the values of a revision as a new revision.
-
-    Raises ValueError when they are not valid by today's rules, Conflict when the row has been
-    saved since it was looked at.
-    """
-    if plan.validated.errors:
-        raise ValueError("; ".join(error.message for error in plan.validated.errors))
-    number = plan.revision.number
-    return save_preferences(
-        plan.validated.values,
-        plan.row.version,
-        user,
-        source=PreferenceSource.RESTORE,
-        address=address,
-        comment=comment or f"Restored revision {number}",
-        restored_from=number,
-    )
+def _labelled(finding: Finding) -> str:
+    return f"{label_of(finding.field)}: {finding.message}"

@@ -1,19 +1,32 @@
 """Saving Site Preferences: one writer wins, nobody's change is lost, each is recorded."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from preferences import snapshot, usage
+from preferences import locks, snapshot, usage
 from preferences.addresses import shortened, split_lines
-from preferences.fields import FIELDS, label_of
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
+from preferences.validation import Finding, validate
+
+logger = logging.getLogger(__name__)
+
+FIELDS = (
+    "s3_configuration",
+    "s3_bucket_for_replication",
+    "s3_replication_delay",
+    "s3_replication_ip_addresses",
+    "storage_location",
+    "verify_replica_copies",
+)
+"""The fields that people edit, in the order of the page."""
 
 MOST_CHANGES_LOGGED = 50
 
@@ -24,8 +37,10 @@ class Saved:
 
     version: int
     changes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """Fields that the environment fixes and that were to change: they kept their value."""
     moved: tuple[str, ...] = ()
-    """What went with a renamed configuration, a sentence each."""
+    """What went along with a renamed configuration, a sentence each."""
     warnings: tuple[str, ...] = ()
     """Files that are looked for elsewhere from now on, a sentence each."""
 
@@ -62,8 +77,9 @@ def save_preferences(
     """Save `values` as a new revision if the row still is at `base_version`; all or nothing.
 
     `values` are cleaned values by field name, as `validation.validate` returns them; fields that
-    are missing keep their value. `user` is who saves, None for the site itself (which writes no
-    LogEntry: Django's needs a person); `username` names somebody who is no user of the site.
+    are missing keep their value, and so do fields that the environment fixes (take what is to be
+    validated from `merged`, which knows them, too). `user` is who saves, None for the site itself
+    (which writes no LogEntry: Django's needs a person); `username` names somebody who is no user.
     `source`, `address` (of the client), `comment` (at most PreferenceRevision.MAX_COMMENT
     characters) and `restored_from` (the number of a revision) are kept with the revision. Values
     equal to the saved ones change nothing and make no revision.
@@ -82,12 +98,14 @@ def save_preferences(
         old = read_row()
         if old.version != base_version:
             raise Conflict(old)
-        kept = usage.follow({f: values.get(f, getattr(old, f)) for f in FIELDS}, renames)
-        new = SitePreferences(pk=1, version=base_version + 1, **kept)
+        skipped: tuple[str, ...] = ()
+        if source != PreferenceSource.ENVIRONMENT:
+            values, skipped = merged(values, old)
+        new = as_row(usage.follow(values_of(old) | values, renames), base_version + 1)
         usage.require_kept(old, new, renames)
         changes = describe_changes(old, new)
         if not changes:
-            return Saved(base_version, ())
+            return Saved(base_version, (), skipped)
         warnings = usage.moved_places(old, new, renames)
         new.replica_target = snapshot.parse(new).replica_target
         won = SitePreferences.objects.filter(pk=1, version=base_version).update(
@@ -114,7 +132,83 @@ def save_preferences(
         if user is not None:
             log_change(user, new, (*changes, *moved))
     snapshot.forget()
-    return Saved(new.version, changes, tuple(moved), tuple(warnings))
+    return Saved(new.version, changes, skipped, tuple(moved), tuple(warnings))
+
+
+def merged(
+    values: Mapping[str, Any], row: SitePreferences
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return all values that a save of `values` over `row` would have, and the fields it skips.
+
+    Fields that the environment fixes are skipped: they keep the row's value.
+    """
+    old = values_of(row)
+    fixed = [field for field in locks.locked() if field in values]
+    skipped = tuple(field for field in fixed if str(values[field]) != str(old[field]))
+    return old | {f: v for f, v in values.items() if f not in fixed}, skipped
+
+
+_enforced = False
+"""Whether this process has brought the row in line with its environment."""
+
+
+def enforce_locks(row: SitePreferences) -> SitePreferences:
+    """Return the row with what the environment fixes, saved as a revision where it was not.
+
+    Never raises for a bad variable or a database that can't be written: the row then stays in
+    force as it is, and the log says why. A row that another process has set from another
+    environment is left alone once this process has had its say, so that two processes that were
+    given different variables do not answer each other for ever.
+    """
+    global _enforced
+    fixed = locks.locked()
+    if not fixed:
+        return row
+    for _ in range(3):
+        problems = lock_problems(row)
+        if problems:
+            for problem in problems:
+                logger.error("%s", locks.described(problem))
+            return row
+        valid = validate(values_of(row) | fixed).values
+        wanted = {field: valid[field] for field in fixed if valid[field] != getattr(row, field)}
+        if not wanted:
+            _enforced = True
+            return row
+        last = PreferenceRevision.objects.filter(number=row.version).first()
+        if _enforced and last and last.source == PreferenceSource.ENVIRONMENT:
+            logger.error(
+                "Processes have different values of %s: revision %d is another one's.",
+                ", ".join(map(locks.variable_of, wanted)),
+                row.version,
+            )
+            return row
+        comment = f"Set by {', '.join(map(locks.variable_of, wanted))}"
+        try:
+            save_preferences(
+                wanted, row.version, None, source=PreferenceSource.ENVIRONMENT, comment=comment
+            )
+        except Conflict as conflict:
+            row = conflict.row
+            continue
+        except (DatabaseError, usage.InUse):
+            logger.exception("What MEDIA_PREF_… sets could not be saved.")
+            return row
+        row = read_row()
+    return row
+
+
+def lock_problems(row: SitePreferences) -> list[Finding]:
+    """Return what keeps the environment's values from being written over `row`.
+
+    Faults that the row has already are no reason.
+    """
+    fixed = locks.locked()
+    if not fixed:
+        return []
+    known = validate(values_of(row)).errors
+    wanted = usage.checked(validate(values_of(row) | fixed), row)
+    return [error for error in wanted.errors if error not in known]
 
 
 def read_row() -> SitePreferences:
@@ -130,6 +224,17 @@ def read_row() -> SitePreferences:
         | {"version": again.version, "replica_target": snapshot.parse(again).replica_target},
     )
     return row
+
+
+def current_row() -> SitePreferences:
+    """Return the row for a page or a command, in line with what the environment fixes."""
+    snapshot.current_preferences()
+    return read_row()
+
+
+def restore_comment(number: int, comment: str) -> str:
+    """Return the comment of the revision that brings revision `number` back."""
+    return f"Restored revision {number}: {comment}" if comment else f"Restored revision {number}"
 
 
 def values_of(row: SitePreferences) -> dict[str, Any]:
@@ -161,7 +266,7 @@ def describe_changes(old: SitePreferences, new: SitePreferences) -> tuple[str, .
         before, after = getattr(old, name), getattr(new, name)
         if before == after:
             continue
-        label = label_of(name)
+        label = str(SitePreferences._meta.get_field(name).verbose_name)
         if name == "s3_configuration":
             changes += [f"{label}: {change}" for change in _configuration_changes(before, after)]
         elif name == "s3_replication_ip_addresses":

@@ -143,6 +143,10 @@ def _load() -> Preferences:
     current = _current
     if current is not None and current.version == row.version:
         return current
+    # Saving builds on this module, and only here does reading need to save.
+    from preferences.saving import enforce_locks
+
+    row = enforce_locks(row)
     loaded = parse(row)
     for problem in loaded.problems:
         logger.error("Site Preferences: %s", problem, extra={"version": loaded.version})

@@ -22,8 +22,8 @@ from django.views.decorators.http import require_POST
 
 from preferences.addresses import client_address
 from preferences.bucket_tests import run_checks, tested
-from preferences.forms import SitePreferencesForm
-from preferences.saving import read_row
+from preferences.forms import SitePreferencesForm, options_for
+from preferences.saving import current_row
 from preferences.snapshot import parse
 from preferences.trying import Typed, read_typed, which_bucket
 from shotmedia.middleware import wants_json
@@ -112,12 +112,12 @@ def _problems(typed: Typed) -> list[str]:
 
 
 def _typed(request: HttpRequest) -> Typed:
-    row = read_row()
+    row = current_row()
     if "try_typed" not in request.POST:
         # The page of who may only look has no fields to type into: the saved values are tried.
         preferences = parse(row)
         return Typed(preferences, preferences.problems)
-    return read_typed(SitePreferencesForm.of(row, data=request.POST), row)
+    return read_typed(SitePreferencesForm(request.POST, **options_for(row)), row)
 
 
 def _page(

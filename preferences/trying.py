@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from preferences.addresses import plain_address, shortened
-from preferences.fields import FIELDS, label_of
-from preferences.forms import SitePreferencesForm
+from preferences.forms import SitePreferencesForm, label_of
 from preferences.media_side import Question, media_side
 from preferences.models import SitePreferences, User
 from preferences.reader import canonical, read_json
-from preferences.saving import values_of
+from preferences.saving import FIELDS, values_of
 from preferences.snapshot import Preferences, parse
 from preferences.validation import MAX_ADDRESS_CHARACTERS, validate
 from shotmedia.s3.config import BucketConfig

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from preferences import locks
 from preferences.media_side import Use, media_side
 from preferences.models import SitePreferences
 from preferences.snapshot import parse
@@ -62,11 +63,14 @@ class RenameRefused(ValueError):
 
 
 def follow(values: Mapping[str, Any], renames: Mapping[str, str]) -> dict[str, Any]:
-    """Return `values` whose Storage Location and replica follow the renames, old name to new."""
+    """Return `values` whose Storage Location and replica follow the renames, old name to new.
+
+    One that the environment fixes stays as it is, for `validation.validate` to find.
+    """
     followed = dict(values)
     for field in NAMING_FIELDS:
         name = followed.get(field)
-        if isinstance(name, str):
+        if isinstance(name, str) and field not in locks.locked():
             followed[field] = renames.get(name.strip(), name)
     return followed
 

@@ -53,23 +53,17 @@ METRICS_ADDRESSES = env.list("METRICS_ADDRESSES", default=["127.0.0.1", "::1"])
 LINK_SECONDS = env.int("LINK_SECONDS", default=3600)
 LINK_STEP_SECONDS = env.int("LINK_STEP_SECONDS", default=300)
 REPLICA_TRUST_SECONDS = env.float("REPLICA_TRUST_SECONDS", default=0)
+# US dollars; what the speed test tells of its cost before it starts. 0 hides it.
+SPEEDTEST_EGRESS_PRICE_PER_GB = env.float("SPEEDTEST_EGRESS_PRICE_PER_GB", default=0.09)
 
-# --- Site Preferences ---------------------------------------------------------------------------
-
-# A preference that the environment sets is locked on its page (preferences.locks).
-MEDIA_PREF = {
-    field: text
-    for field, text in {
-        "s3_configuration": env.str("MEDIA_PREF_S3_CONFIGURATION", default=None),
-        "s3_bucket_for_replication": env.str("MEDIA_PREF_S3_BUCKET_FOR_REPLICATION", default=None),
-        "s3_replication_delay": env.str("MEDIA_PREF_S3_REPLICATION_DELAY", default=None),
-        "s3_replication_ip_addresses": env.str(
-            "MEDIA_PREF_S3_REPLICATION_IP_ADDRESSES", default=None
-        ),
-        "storage_location": env.str("MEDIA_PREF_STORAGE_LOCATION", default=None),
-        "verify_replica_copies": env.str("MEDIA_PREF_VERIFY_REPLICA_COPIES", default=None),
-    }.items()
-    if text is not None
+# Fields of Site Preferences that the environment fixes, as text; empty: people set them.
+PREFERENCE_LOCKS = {
+    "s3_configuration": env.str("MEDIA_PREF_S3_CONFIGURATION", default=""),
+    "s3_bucket_for_replication": env.str("MEDIA_PREF_S3_BUCKET_FOR_REPLICATION", default=""),
+    "s3_replication_delay": env.str("MEDIA_PREF_S3_REPLICATION_DELAY", default=""),
+    "s3_replication_ip_addresses": env.str("MEDIA_PREF_S3_REPLICATION_IP_ADDRESSES", default=""),
+    "storage_location": env.str("MEDIA_PREF_STORAGE_LOCATION", default=""),
+    "verify_replica_copies": env.str("MEDIA_PREF_VERIFY_REPLICA_COPIES", default=""),
 }
 
 # --- Django -----------------------------------------------------------------------------------

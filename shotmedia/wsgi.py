@@ -6,7 +6,3 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shotmedia.settings")
 application = get_wsgi_application()
-
-from preferences.locks import apply_locks_at_start  # noqa: E402
-
-apply_locks_at_start()

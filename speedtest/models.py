@@ -23,6 +23,7 @@ class SpeedTestRun(models.Model):
 
         QUICK = "quick", "Quick"
         STANDARD = "standard", "Standard"
+        THOROUGH = "thorough", "Thorough"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -63,4 +64,51 @@ class SpeedTestRun(models.Model):
     @property
     def path(self) -> str:
         """Where the test's objects are, relative to the configuration's prefix."""
+        return f".speedtest/runs/{self.id}/"
+
+
+class ReplicationLag(models.Model):
+    """One measurement of how long the replica takes to receive a file."""
+
+    class State(models.TextChoices):
+        """Where the measurement is, or how it ended."""
+
+        WATCHING = "watching", "watching"
+        ARRIVED = "arrived", "arrived"
+        NEVER = "never", "did not arrive"
+        FAILED = "failed", "failed"
+        STOPPED = "stopped", "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="replication_lags"
+    )
+    primary = models.CharField(max_length=100)
+    replica = models.CharField(max_length=100)
+    places = models.CharField(max_length=40)
+    """The fingerprints of both: a configuration may be pointed elsewhere meanwhile."""
+    state = models.CharField(max_length=10, choices=State, default=State.WATCHING)
+    stored_at = models.DateTimeField(db_index=True)
+    """When the primary had the marker."""
+    ended_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True)
+    """From `stored_at` to the look that found the marker in the replica."""
+    source_status = models.CharField(max_length=20, blank=True)
+    """x-amz-replication-status of the marker on the primary, as last seen."""
+    delay = models.PositiveIntegerField()
+    """S3 Replication Delay at the time, in seconds."""
+    status = models.CharField(max_length=4, blank=True)
+    message = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = "replication lag"
+        default_permissions = ()
+        ordering = ("-stored_at",)
+
+    def __str__(self) -> str:
+        return f"{self.primary} → {self.replica} at {self.stored_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def path(self) -> str:
+        """Where the marker is, relative to the configurations' prefixes."""
         return f".speedtest/runs/{self.id}/"

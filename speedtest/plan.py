@@ -11,6 +11,8 @@ PLAN: dict[str, Any] = {
     "streams": 4,
     "idle_requests": 12,
     "idle_dropped": 2,
+    "probe_ms": 400,
+    "probe_timeout_ms": 4000,
     "pause_ms": 3000,
     "upload": {"warm_ms": 2500, "min_ms": 10_000, "max_ms": 15_000},
     "download": {"warm_ms": 2000, "min_ms": 8000, "max_ms": 15_000},
@@ -20,13 +22,23 @@ PLAN: dict[str, Any] = {
     "least_size": 128 * KIB,
     "most_size": 32 * MIB,
     "small_bytes": 1024,
+    "files": {"bytes": 64 * KIB, "ms": 5000, "most": 400, "put_streams": 4, "get_streams": 6},
+    "parts": [5 * MIB, 5 * MIB, MIB],
+    "parts_ms": 10_000,
+    "thorough": {"cap_bytes": 5_000_000_000, "max_ms": 30_000},
 }
-"""Milliseconds and bytes. `settings.SPEEDTEST_PLAN` replaces entries, for tests."""
+"""Milliseconds and bytes. `cap_bytes` is the most of one direction; `parts_ms`: lines on which the
+multipart upload would take longer skip it. `settings.SPEEDTEST_PLAN`
+replaces entries, for tests."""
 
 LINK_SECONDS = 900
 """Life of every link of a test."""
 RUN_SECONDS = 600
 """A test that is still running after this long was left behind."""
+CHECK_BYTES = 64 * KIB
+"""About what the checks move between the browser and S3."""
+MANY_SHARE = 0.7
+"""Of the bytes that a direction may move, what several streams may use; one stream has the rest."""
 
 
 def merged(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +50,28 @@ def merged(changes: Mapping[str, Any]) -> dict[str, Any]:
         name: value | changes.get(name, {}) if isinstance(value, dict) else changes.get(name, value)
         for name, value in PLAN.items()
     }
+
+
+def for_mode(plan: Mapping[str, Any], mode: str) -> dict[str, Any]:
+    """The plan of one test: "thorough" may run longer and move more. Each phase gets its cap."""
+    made = dict(plan)
+    if mode == "thorough":
+        thorough = plan["thorough"]
+        made["cap_bytes"] = thorough["cap_bytes"]
+        for direction in ("upload", "download"):
+            made[direction] = plan[direction] | {"max_ms": thorough["max_ms"]}
+    left = max(0, made["cap_bytes"] - _fixed_bytes(plan))
+    many = {"cap_bytes": round(left * MANY_SHARE)}
+    made |= {direction: made[direction] | many for direction in ("upload", "download")}
+    made["single"] = made["single"] | {"cap_bytes": left - many["cap_bytes"]}
+    return made
+
+
+def _fixed_bytes(plan: Mapping[str, Any]) -> int:
+    """The most that small files and the multipart upload move in one direction."""
+    files = plan["files"]
+    # A part is broken off on purpose and sent again.
+    return files["most"] * files["bytes"] + sum(plan["parts"]) + max(plan["parts"])
 
 
 def sizes(plan: Mapping[str, Any]) -> list[int]:
@@ -57,13 +91,22 @@ def seed_name(plan: Mapping[str, Any]) -> str:
 
 
 def most_bytes(plan: Mapping[str, Any], mode: str) -> int:
-    """The most that a test moves between the browser and S3, in bytes."""
-    checks = 64 * KIB
-    return checks if mode == "quick" else checks + 2 * plan["cap_bytes"]
+    """The most that a test moves in one direction between the browser and S3, in bytes."""
+    return CHECK_BYTES if mode == "quick" else for_mode(plan, mode)["cap_bytes"]
 
 
-def seconds(plan: Mapping[str, Any]) -> int:
-    """About how long the measurement takes at most, in seconds."""
-    phases = [plan["upload"], plan["download"], plan["single"], plan["single"]]
-    total = sum(phase["max_ms"] for phase in phases) + 3 * plan["pause_ms"] + 5000
-    return round(total / 1000)
+def most_seconds(plan: Mapping[str, Any], mode: str) -> int:
+    """About how long a test takes, in seconds, when no phase ends early."""
+    checks = 8
+    if mode == "quick":
+        return checks
+    current = for_mode(plan, mode)
+    phases = [current["upload"], current["download"], current["single"], current["single"]]
+    total = sum(phase["max_ms"] for phase in phases) + 5 * current["pause_ms"]
+    others = 2 * current["files"]["ms"] + 5000
+    return checks + round((total + others) / 1000)
+
+
+def egress_cost(plan: Mapping[str, Any], mode: str, price_per_gb: float) -> float:
+    """What a test's download costs at most; S3 bills what leaves it, not what comes in."""
+    return most_bytes(plan, mode) / 1e9 * price_per_gb

@@ -1,4 +1,4 @@
-"""The steps of a test that speak to S3: server's checks, links, replays, clean-up.
+"""The steps of a test that speak to S3: server's checks, links, clean-up.
 
 Everything stays below `<prefix>/.speedtest/`: the callers refuse other paths, and where a role is
 assumed its session is limited to it.
@@ -8,7 +8,7 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,12 +16,11 @@ from typing import Any
 from preferences.snapshot import Preferences
 from shotmedia.s3.config import BucketConfig
 from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
-from shotmedia.s3.presign import CredentialsHolder, Signer, response_overrides
+from shotmedia.s3.presign import Signer, response_overrides
 from shotmedia.s3.probe import check_configuration, test_credentials
 from shotmedia.s3.probe_calls import Caller, Reply
-from shotmedia.s3.probe_cleanup import Stored, remove_below
-from shotmedia.s3.probe_cors import diagnose_cors, judge_exposed, preflight
-from shotmedia.s3.probe_documents import RUNS_PATH
+from shotmedia.s3.probe_cleanup import Removal, Stored, remove_below
+from shotmedia.s3.probe_documents import RUNS_PATH, as_text, replication_rules
 from shotmedia.s3.probe_judgements import (
     Finding,
     Outcome,
@@ -29,17 +28,12 @@ from shotmedia.s3.probe_judgements import (
     judge_removal,
     size_text,
 )
+from shotmedia.s3.probe_record import Sent
 from speedtest.plan import LINK_SECONDS, MIB, seed_name, sizes
 
 SEED_PART = 8 * MIB
 SWEEP_AFTER = timedelta(hours=1)
 """Objects of tests that are older were left behind: a closed laptop, a killed server."""
-REPLAYS = {
-    "get": "GET",
-    "put": "PUT",
-    "etag": "PUT",
-}
-"""What the browser may ask the server to repeat, by the method that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +110,61 @@ def prepare(
             }
             for stream in range(plan["streams"])
         ]
+        links["small_put"] = _links_of_files(signer, path, plan)
+        links["parts"] = _links_of_parts(links, caller, signer, path, plan)
     yield {"links": links}
+
+
+def _links_of_files(signer: Signer, path: str, plan: Mapping[str, Any]) -> list[str]:
+    """A new link for each small file, as thumbnails have: each costs the browser a preflight.
+
+    The objects are few, so that few have to be removed. S3 ignores parameters that begin with
+    "x-" (they are for its access logs), but they are signed, which makes the links differ.
+    """
+    files = plan["files"]
+    paths = [f"{path}browser/small-{stream}.bin" for stream in range(files["put_streams"])]
+    return [
+        signer.sign(
+            "PUT",
+            paths[number % len(paths)],
+            LINK_SECONDS,
+            (("x-file", str(number)),),
+            {"content-length": files["bytes"]},
+        ).url
+        for number in range(files["most"])
+    ]
+
+
+def _links_of_parts(
+    links: dict[str, Any], caller: Caller, signer: Signer, path: str, plan: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Begin the measured multipart upload: a link for each part, and one to read the object."""
+    part_path = f"{path}browser/parts.bin"
+    try:
+        upload_id, reply = begin_upload(caller, part_path)
+    except Unreachable as error:
+        links["notes"].append(f"This server could not begin a multipart upload: {error.message}")
+        return None
+    if not upload_id:
+        links["notes"].append(f"A multipart upload could not be begun: S3 said {reply.said()}.")
+        return None
+    return {
+        "upload_id": upload_id,
+        "read": _sign_get(signer, part_path),
+        "parts": [
+            {
+                "bytes": size,
+                "url": signer.sign(
+                    "PUT",
+                    part_path,
+                    LINK_SECONDS,
+                    (("partNumber", str(number)), ("uploadId", upload_id)),
+                    {"content-length": size},
+                ).url,
+            }
+            for number, size in enumerate(plan["parts"], 1)
+        ],
+    }
 
 
 def _links_for_checks(
@@ -308,102 +356,31 @@ def complete_upload(caller: Caller, path: str, upload_id: str, tags: list[str]) 
     return replace(reply, status=500) if reply.ok and b"<Error>" in reply.body else reply
 
 
-# --- When the browser got no answer ----------------------------------------------------------
-
-
-def replay(target: Target, path: str, origin: str, what: str) -> Finding:
-    """Send the request that failed in the browser from here, with the same Origin.
-
-    A browser tells scripts nothing about a refused request; this shows what S3 says.
-    what: a name in REPLAYS. Raises CredentialsUnavailable.
-    """
-    holder = test_credentials(target.config)
-    start = time.perf_counter()
-    try:
-        outcome = _replayed(target, Caller(target.config, holder, public=True), path, origin, what)
-    except Unreachable as error:
-        outcome = Outcome("fail", error.message, error.operation, error.code, error.request_id)
-        if target.config.public_endpoint() != target.config.service_endpoint():
-            outcome = _replayed_elsewhere(target, holder, path, origin, what, outcome)
-    ms = round((time.perf_counter() - start) * 1000)
-    return outcome.as_finding(what, "The same request from this server", ms)
-
-
-def _replayed_elsewhere(
-    target: Target,
-    holder: CredentialsHolder,
-    path: str,
-    origin: str,
-    what: str,
-    first: Outcome,
-) -> Outcome:
-    """The browser's endpoint is out of this server's reach: the regional one knows the rules."""
-    try:
-        outcome = _replayed(target, Caller(target.config, holder), path, origin, what)
-    except Unreachable:
-        return first
-    host = target.config.service_endpoint().host
-    return replace(outcome, message=f"{outcome.message} (Asked at {host}; {first.message})")
-
-
-def _replayed(target: Target, caller: Caller, path: str, origin: str, what: str) -> Outcome:
-    config = target.config
-    method, headers = REPLAYS[what], {"Origin": origin}
-    if method == "GET":
-        reply = caller.send("GetObject", "GET", f"{path}browser/get-1k.bin", headers=headers)
-        doing = "download"
-    else:
-        reply = caller.send(
-            "PutObject", "PUT", f"{path}browser/replay.bin", headers=headers, body=b"x"
-        )
-        doing = "upload"
-    if what == "etag" and reply.ok:
-        return judge_exposed(config, origin, [("PUT", reply, ("etag",))])
-    if not reply.ok and not (method == "GET" and reply.status == 404):
-        return explain_refusal(config, reply, doing, download_only=target.download_only)
-
-    def ask(asked_origin: str, asked_method: str, names: str) -> Reply:
-        return preflight(caller, f"{path}browser/preflight", asked_origin, asked_method, names)
-
-    outcome = diagnose_cors(config, ask, origin, download_only=target.download_only)
-    if outcome.status != "fail":
-        return replace(
-            outcome,
-            status="pass",
-            message="The same request passes from this server, with this site's origin. So "
-            "something between your browser and S3 stops it: a proxy, an extension, a VPN, or the "
-            "browser's protection of the local network.",
-            fix="Try another network or a private window without extensions.",
-            paste="",
-        )
-    return outcome
-
-
 # --- After ----------------------------------------------------------------------------------
 
 
 def complete_part(target: Target, path: str, upload_id: str, etag: str) -> Finding:
     """Complete the multipart upload whose one part the browser has sent."""
+    return _completed(target, f"{path}browser/multipart.bin", upload_id, [etag])
+
+
+def join_parts(target: Target, path: str, upload_id: str, etags: list[str]) -> Finding:
+    """Complete the multipart upload that the browser measured."""
+    return _completed(target, f"{path}browser/parts.bin", upload_id, etags)
+
+
+def _completed(target: Target, path: str, upload_id: str, etags: list[str]) -> Finding:
     caller = Caller(target.config, test_credentials(target.config))
     start = time.perf_counter()
-    reply = complete_upload(caller, f"{path}browser/multipart.bin", upload_id, [etag])
+    reply = complete_upload(caller, path, upload_id, etags)
     outcome = (
-        Outcome("pass", "The part that your browser uploaded was joined.", reply.operation)
+        Outcome("pass", "What your browser uploaded in parts was joined.", reply.operation)
         if reply.ok
         else explain_refusal(target.config, reply, "complete multipart uploads")
     )
-    return Finding(
-        "multipart",
-        "Multipart upload",
-        outcome.status,
-        round((time.perf_counter() - start) * 1000),
-        reply.operation,
-        reply.code,
-        reply.request_id,
-        outcome.message,
-        outcome.fix,
-        outcome.documents,
-    )
+    ms = round((time.perf_counter() - start) * 1000)
+    outcome = replace(outcome, code=reply.code, request_id=reply.request_id)
+    return outcome.as_finding("multipart", "Multipart upload", ms, caller.sent)
 
 
 def clean_up(
@@ -417,44 +394,103 @@ def clean_up(
     """
     configs = [target.config] + ([target.replica] if target.replica else [])
     known = [Stored(one) for one in test_paths(path, plan)]
-    return [_clean_one(config, path, known, interrupted) for config in configs]
+    return [
+        _clean_one(config, path, known, interrupted, is_replica=config is target.replica)
+        for config in configs
+    ]
 
 
 def test_paths(path: str, plan: Mapping[str, Any]) -> list[str]:
     """Every path that a test may store under, for roles that may not list."""
-    names = ["get-1k.bin", "put-1k.bin", "multipart.bin", "replay.bin"]
+    names = ["get-1k.bin", "put-1k.bin", "multipart.bin", "replay.bin", "parts.bin"]
+    names += [f"small-{stream}.bin" for stream in range(plan["files"]["put_streams"])]
     for stream in range(plan["streams"]):
         names += [f"up-{stream}-{size}.bin" for size in sizes(plan)]
     return [f"{path}browser/{name}" for name in names]
 
 
+def remove_old(config: BucketConfig) -> Finding:
+    """Remove the test objects of one configuration's bucket that are older than an hour."""
+
+    def work(caller: Caller) -> Outcome:
+        removal = remove_below(caller, RUNS_PATH, older_than=_an_hour_ago())
+        return judge_removal(config, removal, where=_where(config))
+
+    return _tidied(config, work)
+
+
 def _clean_one(
-    config: BucketConfig, path: str, known: list[Stored], interrupted: Sequence[str]
+    config: BucketConfig,
+    path: str,
+    known: list[Stored],
+    interrupted: Sequence[str],
+    *,
+    is_replica: bool,
 ) -> Finding:
+    def work(caller: Caller) -> Outcome:
+        removal = remove_below(caller, path, known=known)
+        swept = [remove_below(caller, one) for one in interrupted]
+        swept.append(remove_below(caller, RUNS_PATH, older_than=_an_hour_ago()))
+        outcome = judge_removal(config, removal, where=_where(config))
+        if is_replica and removal.objects:
+            outcome = replace(outcome, also=(*outcome.also, *_spare_replication(config)))
+        return _with_swept(outcome, swept)
+
+    return _tidied(config, work)
+
+
+def _an_hour_ago() -> str:
+    return (datetime.now(UTC) - SWEEP_AFTER).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _where(config: BucketConfig) -> str:
+    return f"“{config.name}” ({config.bucket})"
+
+
+def _with_swept(outcome: Outcome, swept: list[Removal]) -> Outcome:
+    """The outcome of a test's own clean-up, with what became of earlier tests' objects."""
+    found = sum(one.objects + one.uploads for one in swept)
+    if found:
+        message = f"{outcome.message} {found} left over from earlier tests were removed too."
+        outcome = replace(outcome, message=message)
+    left = [path for one in swept for path in one.left]
+    if left:
+        shown = ", ".join(left[:4]) + (" …" if left[4:] else "")
+        outcome = replace(
+            outcome,
+            status="fail",
+            message=f"{outcome.message} {len(left)} of earlier tests could not be removed: "
+            f"{shown}.",
+        )
+    return outcome
+
+
+def _spare_replication(config: BucketConfig) -> tuple[tuple[str, str], ...]:
+    return (
+        (
+            "Replication rules that leave test objects out (a filter can only name what to copy)",
+            as_text(replication_rules(config)),
+        ),
+    )
+
+
+def _tidied(config: BucketConfig, work: Callable[[Caller], Outcome]) -> Finding:
+    """The finding of a clean-up; when nobody answers, that is the finding."""
     start = time.perf_counter()
-    before = (datetime.now(UTC) - SWEEP_AFTER).strftime("%Y-%m-%dT%H:%M:%S")
-    where = f"“{config.name}” ({config.bucket})"
+    sent: list[Sent] = []
     try:
         deadline = time.monotonic() + 60
         caller = Caller(config, test_credentials(config), deadline=deadline)
-        removal = remove_below(caller, path, known=known)
-        swept = [remove_below(caller, one) for one in interrupted]
-        swept.append(remove_below(caller, RUNS_PATH, older_than=before))
-        outcome = judge_removal(config, removal, where=where)
-        found = sum(one.objects + one.uploads for one in swept)
-        if found:
-            outcome = replace(
-                outcome,
-                message=f"{outcome.message} {found} left over from earlier tests were removed too.",
-            )
+        sent = caller.sent
+        outcome = work(caller)
     except (Unreachable, CredentialsUnavailable) as error:
         outcome = Outcome(
             "fail",
-            f"The test objects in {where} could not be removed now: {error.message} The next test "
-            "removes what is older than an hour.",
+            f"The test objects in {_where(config)} could not be removed now: {error.message} The "
+            "next test removes what is older than an hour.",
             error.operation,
             error.code,
             error.request_id,
         )
     ms = round((time.perf_counter() - start) * 1000)
-    return outcome.as_finding("cleanup", f"Clean-up of {config.name}", ms)
+    return outcome.as_finding("cleanup", f"Clean-up of {config.name}", ms, sent)

@@ -2,15 +2,21 @@
 
 from django.urls import path, re_path
 
-from speedtest import views
+from speedtest import lag_views, views
 
 app_name = "speedtest"
 urlpatterns = [
     re_path(r"^admin/speedtest/?$", views.page, name="page"),
+    path("admin/speedtest/lag", lag_views.page, name="lag"),
+    path("admin/speedtest/lag/start", lag_views.start, name="lag_start"),
+    path("admin/speedtest/lag/<uuid:lag_id>/look", lag_views.look, name="lag_look"),
+    path("admin/speedtest/lag/<uuid:lag_id>/stop", lag_views.stop, name="lag_stop"),
     path("admin/speedtest/runs", views.start, name="start"),
     path("admin/speedtest/runs/<uuid:run_id>/server", views.server_checks, name="server"),
     path("admin/speedtest/runs/<uuid:run_id>/prepare", views.prepare, name="prepare"),
     path("admin/speedtest/runs/<uuid:run_id>/replay", views.replay, name="replay"),
     path("admin/speedtest/runs/<uuid:run_id>/complete", views.complete, name="complete"),
+    path("admin/speedtest/runs/<uuid:run_id>/join", views.join, name="join"),
     path("admin/speedtest/runs/<uuid:run_id>/finish", views.finish, name="finish"),
+    path("admin/speedtest/runs/<uuid:run_id>/report.txt", views.report, name="report"),
 ]

@@ -25,38 +25,16 @@ def verdict(
     server, browser, cleanup: findings as plain values; state: how the test ended.
     """
     server, browser, cleanup = list(server), list(browser), list(cleanup)
-    cors = _failed(f for f in server if f["check"] in BROWSER_FACING)
-    jobs = _failed(f for f in server if f["check"] not in BROWSER_FACING)
-    people = _failed(browser)
-    tested = any(finding["status"] in ("pass", "warn") for finding in browser)
-    if cors:
-        lead = cors[0]["message"]
-        if jobs:
-            return "fail", f"{lead} On the server too: {jobs[0]['message']}"
-        return "fail", lead
-    if jobs and people:
-        return "fail", f"Neither this server nor your browser gets through: {jobs[0]['message']}"
-    if jobs and tested:
-        return (
-            "fail",
-            "Artists are fine; what this server does itself is not (checking uploads and replica "
-            f"copies): {jobs[0]['message']}",
-        )
-    if jobs:
-        return "fail", jobs[0]["message"]
-    if people:
-        return (
-            "fail",
-            "The bucket and the site's rights are fine; your browser is kept from the bucket: "
-            f"{people[0]['message']}",
-        )
+    failure = _failure(server, browser)
+    if failure:
+        return failure
     if state == "stopped":
         return "warn", "The test was stopped before its end; nothing had failed so far."
     if state == "left":
         return "warn", "The page was closed before the end; nothing had failed so far."
     if state == "failed":
         return "fail", "The checks passed, but the measurement could not be finished."
-    if not tested:
+    if not _worked(browser):
         return "warn", "This server reaches the bucket; the browser was not tested."
     left = _failed(cleanup)
     if left:
@@ -68,6 +46,70 @@ def verdict(
         noted = "one thing" if warnings == 1 else f"{warnings} things"
         return "warn", f"Everything works; {noted} below should be looked at."
     return "pass", "Everything works: this server and your browser both reach the bucket."
+
+
+def _failure(server: list, browser: list) -> tuple[str, str] | None:
+    """What the two columns say together about what failed, None when nothing did."""
+    cors = _failed(f for f in server if f["check"] in BROWSER_FACING)
+    jobs = _failed(f for f in server if f["check"] not in BROWSER_FACING)
+    people = _failed(browser)
+    worked = _worked(browser)
+    if cors and not people and {"get", "put", "multipart"} <= worked:
+        # The browser is the one who knows. A proxy, or another endpoint, may answer it.
+        return (
+            "warn",
+            f"Your browser gets through, although this server finds: {_short(cors[0])}",
+        )
+    if cors:
+        lead = _short(cors[0])
+        return "fail", f"{lead} On the server too: {_short(jobs[0])}" if jobs else lead
+    if jobs and people:
+        return "fail", _both(jobs, people, _worked(server), worked)
+    if jobs and worked - {"context", "reach"}:
+        return (
+            "fail",
+            "Artists are fine; what this server does itself is not (checking uploads and replica "
+            f"copies): {_short(jobs[0])}",
+        )
+    if jobs:
+        return "fail", _short(jobs[0])
+    if people:
+        return (
+            "fail",
+            "The bucket and the site's rights are fine; your browser is kept from the bucket: "
+            f"{_short(people[0])}",
+        )
+    return None
+
+
+CAUSES = {
+    "credentials": "the site's own credentials",
+    "role": "the role",
+    "bucket": "the bucket",
+    "dns": "the endpoint's name",
+    "tls": "the way to the endpoint",
+    "clock": "this server's clock",
+}
+"""What is at fault when both columns fail, by the server's first failed check."""
+
+
+def _both(jobs: list, people: list, server: set[str], browser: set[str]) -> str:
+    first = _short(jobs[0])
+    if "put" in server & browser:
+        return f"Uploads work, downloads do not, here as in your browser: {first}"
+    if "get" in server & browser:
+        return f"Downloads work, uploads do not, here as in your browser: {first}"
+    cause = CAUSES.get(jobs[0]["check"], "the role or a policy of the bucket")
+    return f"Neither this server nor your browser gets through; it is {cause}: {first}"
+
+
+def _short(finding: Mapping[str, Any]) -> str:
+    """A finding's message without S3's own words: those stand with the check."""
+    return str(finding["message"]).partition(" S3 said ")[0]
+
+
+def _worked(findings: Findings) -> set[str]:
+    return {finding["check"] for finding in findings if finding["status"] in ("pass", "warn")}
 
 
 def _failed(findings: Findings) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -25,41 +26,26 @@ from shotmedia.middleware import allow_hosts
 from shotmedia.s3.config import BucketConfig, ConfigError
 from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from shotmedia.s3.probe import CHECKS
-from speedtest import steps
+from shotmedia.s3.probe_judgements import REGION_FACT, Finding
+from shotmedia.s3.probe_record import redacted
+from speedtest import replays, steps
+from speedtest.ending import current_plan as plan
+from speedtest.ending import end_left_behind, end_run
+from speedtest.figures import clean_figures, number_of
+from speedtest.it_report import it_report
 from speedtest.models import SpeedTestRun
-from speedtest.plan import RUN_SECONDS, merged, most_bytes, seconds
-from speedtest.verdict import leading, verdict
+from speedtest.plan import (
+    egress_cost,
+    most_bytes,
+    most_seconds,
+)
+from speedtest.verdict import leading
 
 HISTORY = 20
 """Results that the page lists; the admin's list has all."""
 ANSWERS = ("done", "stopped", "failed", "left")
 BROWSER_CHECKS = ("context", "reach", "get", "put", "readback", "range", "multipart", "measure")
 STATUSES = ("pass", "warn", "fail", "skip")
-FIGURES = {
-    "first_ms",
-    "idle_median_ms",
-    "idle_p95_ms",
-    "jitter_ms",
-    "bytes_used",
-    "hidden",
-}
-DIRECTIONS = ("upload", "upload_single", "download", "download_single")
-DIRECTION_FIGURES = {
-    "mbps",
-    "warm_mbps",
-    "p10",
-    "p50",
-    "p90",
-    "bytes",
-    "seconds",
-    "streams",
-    "variation",
-    "errors",
-    "unfinished",
-    "short",
-    "steady",
-    "capped",
-}
 
 View = Callable[..., HttpResponse]
 
@@ -77,11 +63,6 @@ def for_admins(view: View) -> View:
     return never_cache(checked)
 
 
-def plan() -> dict[str, Any]:
-    """The measurement plan, with what settings.SPEEDTEST_PLAN changes."""
-    return merged(getattr(settings, "SPEEDTEST_PLAN", {}))
-
-
 # --- The page -------------------------------------------------------------------------------
 
 
@@ -97,7 +78,6 @@ def page(request: HttpRequest) -> HttpResponse:
     current = plan()
     data = {
         "start": reverse("speedtest:start"),
-        "plan": current,
         "checks": [[check.name, check.title] for check in CHECKS],
         "hosts": {option["name"]: option["host"] for option in options},
     }
@@ -109,9 +89,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "data": data,
         "history": [row(run) for run in runs],
-        "most_bytes": most_bytes(current, "standard"),
+        "modes": [_mode(current, mode) for mode in SpeedTestRun.Mode],
         "seed_bytes": current["seed_bytes"],
-        "seconds": seconds(current),
         "problems": preferences.problems,
     }
     response = render(request, "speedtest/page.html", context)
@@ -135,6 +114,23 @@ def _option(preferences: Preferences, config: BucketConfig) -> dict[str, Any]:
         "region": config.region,
         "host": host,
     }
+
+
+def _mode(current: dict[str, Any], mode: SpeedTestRun.Mode) -> dict[str, Any]:
+    """What a mode moves, takes and costs at most, for the person who chooses it."""
+    price = settings.SPEEDTEST_EGRESS_PRICE_PER_GB
+    return {
+        "name": mode.value,
+        "label": mode.label,
+        "bytes": most_bytes(current, mode),
+        "seconds": most_seconds(current, mode),
+        "cost": cost_text(egress_cost(current, mode, price)) if price else "",
+    }
+
+
+def cost_text(dollars: float) -> str:
+    """Dollars for people: whole cents, rounded up, so that nobody pays more than was said."""
+    return "less than $0.01" if dollars < 0.01 else f"${math.ceil(dollars * 100 - 1e-9) / 100:.2f}"
 
 
 def row(run: SpeedTestRun) -> dict[str, Any]:
@@ -198,20 +194,20 @@ def start(request: HttpRequest) -> JsonResponse:
     if target is None:
         return _problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if body.get("mode") not in SpeedTestRun.Mode.values:
-        return _problem("“mode” must be quick or standard.")
-    for running in SpeedTestRun.objects.filter(
+        return _problem("“mode” must be quick, standard or thorough.")
+    end_left_behind(current_preferences(), timezone.now())
+    running = SpeedTestRun.objects.filter(
         user=request.user, configuration=name, state="running"
-    ):
-        age = (timezone.now() - running.started_at).total_seconds()
-        if age > RUN_SECONDS or body.get("end") == str(running.pk):
-            _finish(running, target, "left", [], {})
-        else:
-            return _problem(
-                f"You have a test of “{name}” running since "
-                f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
-                409,
-                running=str(running.pk),
-            )
+    ).first()
+    if running is not None and body.get("end") == str(running.pk):
+        end_run(running, target, timezone.now(), state="left")
+    elif running is not None:
+        return _problem(
+            f"You have a test of “{name}” running since "
+            f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
+            409,
+            running=str(running.pk),
+        )
     try:
         with transaction.atomic():
             run = SpeedTestRun.objects.create(
@@ -229,9 +225,9 @@ def start(request: HttpRequest) -> JsonResponse:
         return _problem(f"A test of “{name}” has just been started in another tab.", 409)
     steps_urls = {
         step: reverse(f"speedtest:{step}", args=[run.pk])
-        for step in ("server", "prepare", "replay", "complete", "finish")
+        for step in ("server", "prepare", "replay", "complete", "join", "finish")
     }
-    return JsonResponse({"run": str(run.pk), "urls": steps_urls})
+    return JsonResponse({"run": str(run.pk), "urls": steps_urls, "plan": plan(run.mode)})
 
 
 def _running(request: HttpRequest, run_id: UUID) -> tuple[SpeedTestRun, steps.Target | None]:
@@ -275,6 +271,16 @@ def _lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
     return response
 
 
+def _actions(run: SpeedTestRun, finding: Finding) -> list[tuple[str, str]]:
+    """Links (text, address) to a remedy that is filled in, and not saved, in Site Preferences."""
+    region = dict(finding.facts).get(REGION_FACT)
+    if not region:
+        return []
+    query = urlencode({"configuration": run.configuration, "use_region": region})
+    page = reverse("admin:preferences_sitepreferences_change", args=["1"])
+    return [(f"Use {region} in Site Preferences", f"{page}?{query}")]
+
+
 @step
 def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Run the server's checks and send each finding as it comes."""
@@ -284,7 +290,7 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
         found: list[dict[str, Any]] = []
         try:
             for finding in steps.server_findings(target, run.path, origin, current):
-                found.append(finding.as_dict())
+                found.append(finding.as_dict() | {"actions": _actions(run, finding)})
                 yield found[-1]
         finally:
             SpeedTestRun.objects.filter(pk=run.pk).update(server_findings=found)
@@ -295,7 +301,7 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
 @step
 def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Sign the links of a test and make its objects: progress lines, then the links."""
-    measure, current = run.mode == SpeedTestRun.Mode.STANDARD, plan()
+    measure, current = run.mode != SpeedTestRun.Mode.QUICK, plan(run.mode)
 
     def events() -> Iterator[dict[str, Any]]:
         try:
@@ -308,11 +314,26 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
 
 @step
 def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
-    """Repeat from here what failed in the browser: {"what": "get", "put" or "etag"}."""
-    what = _body(request).get("what")
-    if what not in steps.REPLAYS:
-        return _problem(f"“what” must be one of {', '.join(steps.REPLAYS)}.")
-    return JsonResponse(steps.replay(target, run.path, _origin(request), what).as_dict())
+    """Show what the browser may not see: {"what", "said": S3's refusal if it was readable}.
+
+    what: a name in REPLAYS, answered with a finding; or "reach", with this server's view of the
+    host.
+    """
+    body = _body(request)
+    what = body.get("what")
+    if what == "reach":
+        return JsonResponse(replays.view_of_host(target))
+    if what not in replays.REPLAYS:
+        return _problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
+    finding = replays.replay(
+        target,
+        run.path,
+        _origin(request),
+        what,
+        said=replays.said_by_s3(body.get("said")),
+        address=f"{run.address}/{128 if ':' in run.address else 32}",
+    )
+    return JsonResponse(finding.as_dict())
 
 
 @step
@@ -320,11 +341,32 @@ def complete(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> J
     """Complete the multipart upload of the browser's check: {"upload_id", "etag"}."""
     body = _body(request)
     upload_id, etag = body.get("upload_id"), body.get("etag")
-    if not isinstance(upload_id, str) or not re.fullmatch(r"[^\s<>&]{1,1024}", upload_id):
+    if not _is_upload_id(upload_id):
         return _problem("“upload_id” is missing.")
-    if not isinstance(etag, str) or not re.fullmatch(r'"?[0-9A-Za-z-]{1,80}"?', etag):
+    if not _is_etag(etag):
         return _problem("“etag” must be an ETag as S3 gave it.")
     return JsonResponse(steps.complete_part(target, run.path, upload_id, etag).as_dict())
+
+
+@step
+def join(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
+    """Complete the measured multipart upload: {"upload_id", "etags": one for each part}."""
+    body = _body(request)
+    upload_id, etags = body.get("upload_id"), body.get("etags")
+    if not _is_upload_id(upload_id):
+        return _problem("“upload_id” is missing.")
+    parts = len(plan(run.mode)["parts"])
+    if not isinstance(etags, list) or len(etags) != parts or not all(map(_is_etag, etags)):
+        return _problem(f"“etags” must be the {parts} ETags as S3 gave them.")
+    return JsonResponse(steps.join_parts(target, run.path, upload_id, etags).as_dict())
+
+
+def _is_upload_id(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[^\s<>&]{1,1024}", value))
+
+
+def _is_etag(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r'"?[0-9A-Za-z-]{1,80}"?', value))
 
 
 @for_admins
@@ -339,7 +381,14 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
         run.verdict_status, run.verdict = "warn", _CHANGED
         run.save()
         return _problem(_CHANGED, 409)
-    _finish(run, target, state, clean_findings(body.get("findings")), clean_figures(body))
+    end_run(
+        run,
+        target,
+        timezone.now(),
+        state=state,
+        findings=clean_findings(body.get("findings")),
+        figures=clean_figures(body.get("figures")),
+    )
     return JsonResponse(
         {
             "verdict": {"status": run.verdict_status, "text": run.verdict},
@@ -347,32 +396,9 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
             "cleanup": run.cleanup,
             "figures": run.figures,
             "row": row(run),
+            "report": reverse("speedtest:report", args=[run.pk]),
         }
     )
-
-
-def _finish(
-    run: SpeedTestRun,
-    target: steps.Target,
-    state: str,
-    findings: list[dict[str, Any]],
-    figures: dict[str, Any],
-) -> None:
-    run.refresh_from_db(fields=["server_findings"])
-    interrupted = SpeedTestRun.objects.filter(
-        configuration=run.configuration,
-        place=run.place,
-        state__in=("left", "stopped", "failed"),
-        finished_at__gt=timezone.now() - 2 * steps.SWEEP_AFTER,
-    ).exclude(pk=run.pk)[:5]
-    findings_after = steps.clean_up(target, run.path, plan(), [one.path for one in interrupted])
-    run.cleanup = [finding.as_dict() for finding in findings_after]
-    run.state, run.browser_findings, run.figures = state, findings, figures
-    run.finished_at = timezone.now()
-    run.verdict_status, run.verdict = verdict(
-        run.server_findings, run.browser_findings, run.cleanup, state=state
-    )
-    run.save()
 
 
 # --- What a browser sends is not trusted ------------------------------------------------------
@@ -392,33 +418,48 @@ def clean_findings(value: Any) -> list[dict[str, Any]]:
         cleaned.append(
             {name: str(finding.get(name) or "")[:2000] for name in texts}
             | {
-                "ms": _number(finding.get("ms")),
+                "ms": number_of(finding.get("ms")),
                 "documents": [
                     [str(part)[:8000] for part in document]
                     for document in documents[:4]
                     if isinstance(document, list) and len(document) == 2
                 ],
+                "requests": _clean_requests(finding.get("requests")),
             }
         )
     return cleaned[: len(BROWSER_CHECKS)]
 
 
-def clean_figures(body: dict[str, Any]) -> dict[str, Any]:
-    """A browser's figures: known names and finite, non-negative numbers only. Pure."""
-    given = body.get("figures")
-    given = given if isinstance(given, dict) else {}
-    figures: dict[str, Any] = {name: _number(given.get(name)) for name in FIGURES & set(given)}
-    for direction in DIRECTIONS:
-        values = given.get(direction)
-        if isinstance(values, dict):
-            known = DIRECTION_FIGURES & set(values)
-            figures[direction] = {name: _number(values[name]) for name in known}
-    return {name: value for name, value in figures.items() if value is not None}
+def _clean_requests(value: Any) -> list[dict[str, Any]]:
+    """The requests of a browser's finding, without signatures."""
+    cleaned = []
+    for one in value[:8] if isinstance(value, list) else []:
+        if not isinstance(one, dict):
+            continue
+        headers = one.get("headers")
+        headers = list(headers.items())[:8] if isinstance(headers, dict) else []
+        status = number_of(one.get("status"))
+        cleaned.append(
+            {
+                "by": "browser" if one.get("by") == "browser" else "server",
+                "time": str(one.get("time") or "")[:40],
+                "method": str(one.get("method") or "")[:10],
+                "url": redacted(str(one.get("url") or "")[:2000]),
+                "headers": {str(name)[:60]: str(text)[:300] for name, text in headers},
+                "status": int(status or 0),
+                "request_id": str(one.get("request_id") or "")[:100],
+                "id_2": str(one.get("id_2") or "")[:200],
+            }
+        )
+    return cleaned
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int | float) and math.isfinite(value) and 0 <= value < 1e15:
-        return value
-    return None
+# --- For IT ---------------------------------------------------------------------------------
+
+
+@for_admins
+@require_safe
+def report(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """A test as one text for IT or AWS support; anybody's test, as the list of results."""
+    run = get_object_or_404(SpeedTestRun.objects.select_related("user"), pk=run_id)
+    return HttpResponse(it_report(run), content_type="text/plain; charset=utf-8")

@@ -3,11 +3,10 @@
 import os
 
 # Nothing of the developer's own settings or AWS account takes part in a test.
-_OWN = ("AWS_", "DJANGO_", "LINK_", "MEDIA_PREF_", "REPLICA_TRUST_", "TRUSTED_PROXIES")
 for _name in list(os.environ):
-    if _name.startswith(_OWN) and (
-        _name not in ("DJANGO_SETTINGS_MODULE", "DJANGO_ALLOW_ASYNC_UNSAFE")
-    ):
+    if _name.startswith(
+        ("AWS_", "DJANGO_", "LINK_", "MEDIA_PREF_", "REPLICA_TRUST_", "TRUSTED_PROXIES")
+    ) and (_name not in ("DJANGO_SETTINGS_MODULE", "DJANGO_ALLOW_ASYNC_UNSAFE")):
         del os.environ[_name]
 os.environ |= {
     # A studio's proxy does not reach the servers that tests start on 127.0.0.1.

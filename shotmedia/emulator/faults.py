@@ -37,6 +37,9 @@ class Fault:
     status: int = 0
     code: str = ""
     message: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    hide_cors: bool = False
+    corrupt: bool = False
     refuse: bool = False
     fail_replication: bool = False
     methods: tuple[str, ...] = ()
@@ -70,12 +73,14 @@ class Fault:
         """The error that `status` stands for."""
         code, message = CODES.get(self.status, (self.code, "Injected by the emulator."))
         elements = {"Key": key} if self.status == 404 and key and not self.code else {}
-        return Refusal(self.code or code, self.status, self.message or message, elements)
+        return Refusal(
+            self.code or code, self.status, self.message or message, elements, self.headers
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """What was asked for, for the control API."""
-        shown = ("delay_ms", "rate_mb_s", "status", "code", "message", "refuse")
-        shown += ("fail_replication", "methods", "key", "count")
+        shown = ("delay_ms", "rate_mb_s", "status", "code", "message", "headers", "refuse")
+        shown += ("hide_cors", "corrupt", "fail_replication", "methods", "key", "count")
         return {name: getattr(self, name) for name in shown}
 
 
@@ -87,6 +92,8 @@ class Effect:
     refuse: bool = False
     error: Refusal | None = None
     slowed_by: Fault | None = None
+    hide_cors: bool = False
+    corrupt: bool = False
 
 
 NO_EFFECT = Effect()
@@ -129,6 +136,7 @@ class Faults:
         if not self._by_bucket:
             return NO_EFFECT
         delay, refuse, error, slowed_by = 0.0, False, None, None
+        hide_cors = corrupt = False
         with self._lock:
             for fault in list(self._by_bucket.get(bucket, ())):
                 if fault.fail_replication or not fault.concerns(method, key):
@@ -137,12 +145,14 @@ class Faults:
                     continue
                 delay = max(delay, fault.delay_ms / 1000)
                 refuse = refuse or fault.refuse
+                hide_cors = hide_cors or fault.hide_cors
+                corrupt = corrupt or fault.corrupt
                 if fault.status and error is None:
                     error = fault.refusal(key)
                 if fault.rate_mb_s and (slowed_by is None or fault.rate_mb_s < slowed_by.rate_mb_s):
                     slowed_by = fault
                 self._use(bucket, fault)
-        return Effect(delay, refuse, error, slowed_by)
+        return Effect(delay, refuse, error, slowed_by, hide_cors, corrupt)
 
     def _use(self, bucket: str, fault: Fault) -> None:
         if fault.count is not None:

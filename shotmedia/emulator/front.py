@@ -30,7 +30,7 @@ from shotmedia.emulator.replication import Replication
 from shotmedia.emulator.signature import Identity, Verified, verify
 from shotmedia.emulator.store import Bucket, Store
 from shotmedia.emulator.sts import Role
-from shotmedia.emulator.wire import BadRequest, Request, Response
+from shotmedia.emulator.wire import BadRequest, Part, Request, Response
 
 log = logging.getLogger("shotmedia.emulator")
 
@@ -165,7 +165,11 @@ class Front:
     # Permissions
 
     def _context(self, request: Request, prefix: str | None) -> dict[str, str]:
-        context = {"aws:sourceip": request.client, "aws:securetransport": "false"}
+        context = {
+            "aws:sourceip": request.client,
+            "aws:securetransport": "false",
+            "aws:useragent": request.headers.get("user-agent"),
+        }
         return context if prefix is None else context | {"s3:prefix": prefix}
 
     def _reason(self, call: Call, action: str, resource: str, prefix: str | None = None) -> str:
@@ -200,7 +204,7 @@ class Front:
     def answer(self, request: Request, seen: Seen) -> Response:
         """The answer to a request; `seen` is filled on the way. Raises Hangup, BadRequest."""
         request_id, host_id = secrets.token_hex(8).upper(), secrets.token_urlsafe(57)
-        for_sts = False
+        for_sts, effect = False, NO_EFFECT
         try:
             seen.bucket, seen.key = locate(request)
             for_sts = not request.only_bucket and not seen.bucket and sts.is_sts(request)
@@ -241,6 +245,10 @@ class Front:
             "Server": "AmazonS3",
         }
         response.headers = names | response.headers
+        if effect.corrupt and response.status < 300:
+            response.body = _corrupted(response.body)
+        if effect.hide_cors:
+            return response
         if request.method != "OPTIONS" and (origin := request.headers.get("origin")):
             rules = self.store.cors_rules(seen.bucket)
             response.headers |= cors.answer_headers(rules, origin, request.method)
@@ -469,6 +477,11 @@ class Front:
             match = re.search(rb"<Code>([^<]+)</Code>", data)
             code = match[1].decode() if match else str(status)
         return Response(status, kept, data, code=code)
+
+
+def _corrupted(body: bytes | Part) -> bytes:
+    data = body.blob.read(body.offset, body.length) if isinstance(body, Part) else body
+    return bytes([data[0] ^ 0xFF]) + data[1:] if data else data
 
 
 def _not_allowed(method: str) -> Refusal:

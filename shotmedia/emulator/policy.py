@@ -88,7 +88,14 @@ OPERATORS: dict[str, Callable[[str | None, tuple[str, ...]], bool]] = {
     "NotIpAddress": lambda value, ranges: not _in_networks(value, ranges),
     "Bool": lambda value, wanted: value is not None and value in wanted,
 }
-KEYS = ("s3:prefix", "aws:sourceip", "aws:sourcevpce", "aws:sourcevpc", "aws:securetransport")
+KEYS = (
+    "s3:prefix",
+    "aws:sourceip",
+    "aws:sourcevpce",
+    "aws:sourcevpc",
+    "aws:securetransport",
+    "aws:useragent",
+)
 
 
 def _texts(value: Any, what: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ check that fails stops those that build on it and no others.
 
 import base64
 import hashlib
+import ipaddress
 import os
 import re
 import time
@@ -36,6 +37,7 @@ from .probe_judgements import (
     Finding,
     Outcome,
     about,
+    denied_from,
     explain_refusal,
     explain_tls,
     judge_bucket,
@@ -176,6 +178,7 @@ class _Probe:
                 message=f"Not run: the {self.seconds:g} s for these checks were used up.",
             )
         start = time.perf_counter()
+        already = len(self.plain.sent)
         try:
             outcome = getattr(self, f"_check_{check.name}")()
         except Unreachable as error:
@@ -194,7 +197,7 @@ class _Probe:
             ms = self.link.dns_ms if check.name == "dns" else self.link.tls_ms
         if outcome.stops:
             self.blocked[check.name] = check.title
-        return outcome.as_finding(check.name, check.title, ms)
+        return outcome.as_finding(check.name, check.title, ms, self.plain.sent[already:])
 
     # --- Before S3 is asked -----------------------------------------------------------------
 
@@ -267,7 +270,12 @@ class _Probe:
                 "443.",
             )
         self.caller_arn = answer["Arn"]
-        return Outcome("pass", f"The site is {self.caller_arn}.", "GetCallerIdentity")
+        return Outcome(
+            "pass",
+            f"The site is {self.caller_arn}.",
+            "GetCallerIdentity",
+            facts=(("Identity of the site", self.caller_arn),),
+        )
 
     def _identity_refused(self, code: str, error: Exception) -> Outcome:
         return Outcome(
@@ -307,7 +315,7 @@ class _Probe:
         return Outcome(
             "pass",
             f"{self.config.aws_role_arn} was assumed for {minutes} min, narrowed to "
-            f"{self._below('.speedtest/')}.",
+            f"{self._below('.speedtest/')}. Links die with that session, whatever their own life.",
             "AssumeRole",
         )
 
@@ -340,8 +348,11 @@ class _Probe:
             also,
         )
 
-    def _caller(self, holder: CredentialsHolder) -> Caller:
-        return Caller(self.config, holder, clock=self.clock, deadline=self.deadline)
+    def _caller(self, holder: CredentialsHolder, deadline: float | None = None) -> Caller:
+        caller = Caller(self.config, holder, clock=self.clock, deadline=deadline or self.deadline)
+        # One record of all requests, in their order.
+        caller.sent = self.plain.sent
+        return caller
 
     def _check_dns(self) -> Outcome:
         host = re.sub(r":\d+$", "", self.plain.endpoint.host)
@@ -358,16 +369,20 @@ class _Probe:
                 "DNS",
                 fix="Check the server's resolver, the region and the bucket's name.",
             )
+        facts = [(f"Addresses of {host}", ", ".join(link.addresses))]
+        if link.local_address:
+            facts.append(("Address of this server", link.local_address))
         if link.addresses == (host,):
-            return Outcome("pass", f"{host} is an address; there is no name to look up.", "DNS")
-        return self._vpc_endpoint_dns(
-            f"{host} is {', '.join(link.addresses[:3])}{' …' if link.addresses[3:] else ''}."
-        )
+            message = f"{host} is an address; there is no name to look up."
+        else:
+            more = " …" if link.addresses[3:] else ""
+            message = f"{host} is {', '.join(link.addresses[:3])}{more}."
+        return self._vpc_endpoint_dns(message, facts)
 
-    def _vpc_endpoint_dns(self, found: str) -> Outcome:
+    def _vpc_endpoint_dns(self, found: str, facts: list[tuple[str, str]]) -> Outcome:
         name = self.config.s3_interface_vpc_endpoint_dns_name
         if not name:
-            return Outcome("pass", found, "DNS")
+            return Outcome("pass", found, "DNS", facts=tuple(facts))
         host = self.config.public_endpoint().host.partition(":")[0]
         addresses, error = resolve(host)
         if error:
@@ -378,11 +393,13 @@ class _Probe:
                 "DNS",
                 fix="If browsers cannot look it up either, forward the name to the VPC's resolver "
                 "(Route 53 inbound endpoint) or check the endpoint's name.",
+                facts=(*facts, (f"Addresses of {host}", error)),
             )
         return Outcome(
             "pass",
             f"{found} The VPC endpoint is {', '.join(addresses[:3])} ({kind_of(addresses)}).",
             "DNS",
+            facts=(*facts, (f"Addresses of {host}", ", ".join(addresses))),
         )
 
     def _check_tls(self) -> Outcome:
@@ -454,7 +471,13 @@ class _Probe:
         self.made.append(Stored(path, size, reply.headers.get("x-amz-version-id", "")))
 
     def _refused(self, reply: Reply, doing: str) -> Outcome:
-        return explain_refusal(self.config, reply, doing, download_only=self.download_only)
+        return explain_refusal(
+            self.config,
+            reply,
+            doing,
+            download_only=self.download_only,
+            address=self._address(),
+        )
 
     def _check_head(self) -> Outcome:
         if self.sample is None and not self.fallback_path:
@@ -466,7 +489,8 @@ class _Probe:
         if self.sample is None and reply.status == 404:
             return self._nothing_to_read()
         if not reply.ok:
-            return self._refused(reply, "look at objects")
+            # S3 asks for s3:GetObject here too, and an answer to HEAD has no text.
+            return self._get_refused(reply)
         size = int(reply.headers.get("Content-Length", -1))
         if self.sample is None:
             self.sample = _Sample(path, size)
@@ -506,18 +530,30 @@ class _Probe:
         return Outcome("pass", f"{len(reply.body)} bytes came back.", *about(reply))
 
     def _get_refused(self, reply: Reply) -> Outcome:
-        outcome = self._refused(reply, "download")
-        if reply.status != 403 or "put" in self.blocked:
-            return outcome
+        """A download that S3 refused, when the upload before it went through."""
+        role_is_it = "identity-based policy" in reply.message or "kms:" in reply.message
+        if reply.status != 403 or "put" in self.blocked or role_is_it:
+            return self._refused(reply, "download")
+        lead = "Uploads work, downloads are denied"
+        outcome = denied_from(self.config, reply, lead, self._address())
         return replace(
             outcome,
-            message="Uploads work, downloads are denied from this server's address. "
-            f"S3 said {reply.said()}.",
-            fix="If a bucket policy restricts s3:GetObject by address or VPC (as the recommended "
-            "one does), add this server's address to its NotIpAddress, or its VPC to its "
-            "StringNotEquals. Otherwise give the role s3:GetObject. The browser's result decides "
-            "for artists.",
-        )
+            message=f"{lead} from this server's address. S3 said {reply.said()}.",
+            fix=f"{outcome.fix} If there is no such policy, give the role s3:GetObject. The "
+            "browser's result decides for artists.",
+            also=(
+                ("Role policy", as_text(role_policy(
+                    self.config, download_only=self.download_only
+                ))),
+            ),
+        )  # fmt: skip
+
+    def _address(self) -> str:
+        """This server's address as a policy names it, when it is one that S3 can see."""
+        local = self.link.local_address if self.link else ""
+        if local and ipaddress.ip_address(local.partition("%")[0]).is_global:
+            return f"{local}/{128 if ':' in local else 32}"
+        return "ADDRESS-OF-THIS-SERVER/32"
 
     def _check_range(self) -> Outcome:
         reply = self.caller.send(
@@ -576,6 +612,11 @@ class _Probe:
             if not reply.ok:
                 return self._refused(reply, "upload parts")
             tags.append(reply.headers.get("ETag", ""))
+        reply = self.caller.send("ListParts", "GET", path, query=(("uploadId", upload_id),))
+        if reply.status == 403:
+            return self._may_not_tidy(reply, "list their parts")
+        if not reply.ok:
+            return self._refused(reply, "list parts")
         parts = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
             for number, tag in enumerate(tags, 1)
@@ -612,18 +653,21 @@ class _Probe:
             "AbortMultipartUpload", "DELETE", path, query=(("uploadId", upload_id),)
         )
         if reply.status == 403:
-            return Outcome(
-                "fail",
-                "Multipart uploads work, but the role may not abort them: unfinished parts would "
-                f"stay and be billed. S3 said {reply.said()}.",
-                *about(reply),
-                fix="Add s3:AbortMultipartUpload and s3:ListMultipartUploadParts to the role.",
-                paste=as_text(role_policy(self.config)),
-                paste_title="Role policy",
-            )
+            return self._may_not_tidy(reply, "abort them")
         if not reply.ok:
             return self._refused(reply, "abort multipart uploads")
         return Outcome("pass", "Two parts were joined; another upload was aborted.", *about(reply))
+
+    def _may_not_tidy(self, reply: Reply, what: str) -> Outcome:
+        return Outcome(
+            "fail",
+            f"Multipart uploads work, but the role may not {what}: unfinished parts would stay "
+            f"and be billed. S3 said {reply.said()}.",
+            *about(reply),
+            fix="Add s3:AbortMultipartUpload and s3:ListMultipartUploadParts to the role.",
+            paste=as_text(role_policy(self.config)),
+            paste_title="Role policy",
+        )
 
     # --- CORS -------------------------------------------------------------------------------
 
@@ -664,12 +708,7 @@ class _Probe:
 
     def _remove(self) -> Removal:
         # The time for the checks may be over; what they made is removed all the same.
-        caller = Caller(
-            self.config,
-            self.caller.holder,
-            clock=self.clock,
-            deadline=time.monotonic() + 20,
-        )
+        caller = self._caller(self.caller.holder, time.monotonic() + 20)
         removal = remove_below(caller, self.path, known=self.made)
         self.made.clear()
         return removal

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
@@ -24,6 +25,7 @@ from .credentials import Credentials
 from .errors import Unreachable
 from .presign import CredentialsHolder, Signer
 from .probe_documents import TEST_PATH
+from .probe_record import Sent, redacted
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 5.0
 """Seconds of one request."""
@@ -105,6 +107,8 @@ class Caller:
                 replace(config, prefix=""), holder, clock=clock, endpoint=self.endpoint
             )
         self._local = threading.local()
+        self.sent: list[Sent] = []
+        """Every request so far, fit to be shown."""
 
     def send(
         self,
@@ -181,12 +185,34 @@ class Caller:
             ) as answer:
                 content = answer.raw.read(MAX_ANSWER, decode_content=True)
         except (requests.RequestException, OSError, _HTTPError) as error:
+            self._note(method, url, headers, None)
             raise Unreachable(
                 no_answer(self.endpoint.host, error),
                 code=type(root_cause(error)).__name__,
                 operation=operation,
             ) from error
+        self._note(method, url, headers, answer)
         return parse_reply(operation, answer.status_code, answer.headers, content)
+
+    def _note(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        answer: requests.Response | None,
+    ) -> None:
+        known = {} if answer is None else answer.headers
+        self.sent.append(
+            Sent(
+                datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds"),
+                method,
+                redacted(url),
+                dict(headers or {}),
+                0 if answer is None else answer.status_code,
+                known.get("x-amz-request-id", ""),
+                known.get("x-amz-id-2", ""),
+            )
+        )
 
     def _session(self) -> requests.Session:
         session = getattr(self._local, "session", None)

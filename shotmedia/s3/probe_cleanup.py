@@ -72,12 +72,14 @@ def list_stored(caller: Caller, what: str, path: str) -> tuple[list[Stored], Rep
 
 @dataclass(slots=True)
 class Removal:
-    """What a clean-up did: objects and bytes removed, uploads aborted, what is left and why."""
+    """What a clean-up did: objects and bytes removed, uploads aborted, what is left (its size in
+    bytes as far as it is known) and why."""
 
     objects: int = 0
     size: int = 0
     uploads: int = 0
     left: list[str] = field(default_factory=list)
+    left_size: int = 0
     refusal: Reply | None = None
     verified: bool = False
 
@@ -100,25 +102,32 @@ def remove_below(
     if not path.startswith(RUNS_PATH):
         raise ValueError(f"{path!r} is outside {RUNS_PATH}; nothing else is ever removed.")
     removal = Removal()
-    stored = _find(caller, path, removal)
+
+    def find() -> list[Stored]:
+        found = _find(caller, path, removal)
+        return [s for s in found if not older_than or "" < s.modified < older_than]
+
+    stored = find()
     if removal.refusal is not None:
         # What was made is known by version; a list without versions would only hide it.
         made = list(known)
         stored = made + [s for s in stored if s.path not in {one.path for one in made}]
-    if older_than:
-        stored = [s for s in stored if s.modified and s.modified < older_than]
     for _ in range(ROUNDS):
         if stored:
             _remove_all(caller, stored, removal)
-        if removal.refusal is not None or older_than:
+        elif older_than:
+            removal.verified = removal.refusal is None
+            return removal
+        if removal.refusal is not None:
             return removal
         # Not taken on trust: the lists have to be empty now. An upload that was under way when
         # the test was stopped may have been stored meanwhile.
-        stored = _find(caller, path, removal)
+        stored = find()
         if not stored:
             removal.verified = removal.refusal is None
             return removal
     removal.left = sorted({one.path for one in stored})
+    removal.left_size = sum(one.size for one in stored)
     return removal
 
 
@@ -132,6 +141,7 @@ def _remove_all(caller: Caller, stored: list[Stored], removal: Removal) -> None:
             removal.size += one.size
         else:
             removal.left.append(one.path)
+            removal.left_size += one.size
             removal.refusal = reply
 
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from .config import BucketConfig
 from .probe_calls import Caller, Reply
-from .probe_documents import as_text, cors_rules
-from .probe_judgements import Outcome, about
+from .probe_documents import corrected_entry, cors_documents
+from .probe_judgements import ENTRY, Outcome, about
 
 CONTROL_ORIGIN = "https://example.invalid"
 
@@ -29,7 +30,8 @@ Ask = Callable[[str, str, str], Reply]
 UPLOAD_HEADERS = ("content-type", "x-amz-checksum-sha256")
 CORS_FIX = (
     "In the S3 console open the bucket → Permissions → Cross-origin resource sharing (CORS) and "
-    "paste the rules below. They replace what is there: keep other rules that you need."
+    "paste the rules below. They replace what is there, and S3 uses the first rule that fits: keep "
+    "other rules that you need, after these."
 )
 
 
@@ -40,24 +42,27 @@ def diagnose_cors(
 
     ask(origin, method, headers) sends one preflight. Needs no s3:GetBucketCORS.
     """
-    paste = as_text(cors_rules(origin, download_only=download_only))
-    fail = {"fix": CORS_FIX, "paste": paste, "paste_title": f"CORS rules for {config.bucket}"}
+    fail = _rules_to_paste(config, origin, CORS_FIX, download_only=download_only)
     bucket = f"The bucket {config.bucket}"
     get = ask(origin, "GET", "")
     put = ask(origin, "PUT", "")
     can_get, can_put = allowed(get, origin), allowed(put, origin)
     refused = get if not can_get else put
     asked = about(refused)
+    redirected = next((one for one in (get, put) if one.status in (301, 307)), None)
     said = f"S3 said {refused.said()}."
+    if redirected is not None:
+        region = redirected.region
+        return Outcome(
+            "fail",
+            f"S3 redirects browsers elsewhere ({redirected.said()}), which a preflight may not "
+            "follow: the region is wrong.",
+            *about(redirected),
+            fix=f"Correct “region” of “{config.name}”{f': {region}' if region else ''}.",
+            paste=corrected_entry(config, region=region) if region else "",
+            paste_title=ENTRY,
+        )
     if not can_get and not can_put:
-        if get.status in (301, 307):
-            return Outcome(
-                "fail",
-                f"S3 redirects browsers elsewhere ({get.said()}), which a preflight may not "
-                "follow: the region is wrong.",
-                *asked,
-                fix=f"Correct “region” of “{config.name}”.",
-            )
         if "not enabled" in get.message:
             return Outcome(
                 "fail",
@@ -96,6 +101,13 @@ def diagnose_cors(
     return _cors_passed(config, ask, origin, get, "GET and PUT", download_only=download_only)
 
 
+def _rules_to_paste(
+    config: BucketConfig, origin: str, fix: str, *, download_only: bool
+) -> dict[str, Any]:
+    first, *also = cors_documents(config, origin, download_only=download_only)
+    return {"fix": fix, "paste_title": first[0], "paste": first[1], "also": tuple(also)}
+
+
 def _cors_passed(
     config: BucketConfig, ask: Ask, origin: str, reply: Reply, what: str, *, download_only: bool
 ) -> Outcome:
@@ -111,9 +123,12 @@ def _cors_passed(
             f"{' and '.join(open_to_all)} from any other site ({CONTROL_ORIGIN} was accepted): its "
             "rules hold a wildcard.",
             *about(reply),
-            fix=f"Name the site's origin instead of “*”. {CORS_FIX}",
-            paste=as_text(cors_rules(origin, download_only=download_only)),
-            paste_title=f"CORS rules for {config.bucket}",
+            **_rules_to_paste(
+                config,
+                origin,
+                f"Name the site's origin instead of “*”. {CORS_FIX}",
+                download_only=download_only,
+            ),
         )
     are = "are" if " and " in what else "is"
     return Outcome(
@@ -156,11 +171,12 @@ def judge_exposed(
     download_only: bool = False,
 ) -> Outcome:
     """Whether browsers may read what they need: ETag of a PUT, Content-Range of a GET."""
-    paste = {
-        "fix": f"Add the headers to ExposeHeaders. {CORS_FIX}",
-        "paste": as_text(cors_rules(origin, download_only=download_only)),
-        "paste_title": f"CORS rules for {config.bucket}",
-    }
+    paste = _rules_to_paste(
+        config,
+        origin,
+        f"Add the headers to ExposeHeaders. {CORS_FIX}",
+        download_only=download_only,
+    )
     missing: list[str] = []
     for method, reply, wanted in replies:
         if reply.headers.get("Access-Control-Allow-Origin") not in (origin, "*"):

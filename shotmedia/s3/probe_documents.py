@@ -5,6 +5,7 @@
 
 import json
 import re
+from dataclasses import fields
 from typing import Any
 
 from .config import BucketConfig
@@ -62,6 +63,60 @@ def cors_rules(origin: str, *, download_only: bool = False) -> list[dict[str, An
             "ExposeHeaders": list(EXPOSED_HEADERS),
             "MaxAgeSeconds": 3000,
         }
+    ]
+
+
+def cors_documents(
+    config: BucketConfig, origin: str, *, download_only: bool = False
+) -> tuple[tuple[str, str], ...]:
+    """The CORS rules to paste: as the console takes them, and as the command line does."""
+    rules = cors_rules(origin, download_only=download_only)
+    return (
+        (f"CORS rules for {config.bucket} (S3 console)", as_text(rules)),
+        (
+            f"The same for: aws s3api put-bucket-cors --bucket {config.bucket} "
+            "--cors-configuration file://cors.json",
+            as_text({"CORSRules": rules}),
+        ),
+    )
+
+
+def corrected_entry(config: BucketConfig, **changes: str) -> str:
+    """The entry of S3 Configuration as it is, with `changes`: a JSON text to paste."""
+    values = {
+        one.name: getattr(config, one.name) for one in fields(config) if one.name != "name"
+    } | changes
+    shown = ("region", "bucket", "prefix", "aws_role_arn", "s3_interface_vpc_endpoint_dns_name")
+    return as_text({config.name: {name: v for name, v in values.items() if v or name in shown}})
+
+
+def download_statement(config: BucketConfig, address: str) -> dict[str, Any]:
+    """The bucket policy statement that keeps downloads to some addresses, with `address` let in.
+
+    As Autodesk's tuning page recommends it, on keys below the prefix. Exempting the role instead
+    would exempt everybody: links are signed with it.
+    """
+    return {
+        "Sid": "DownloadsFromTheseAddressesOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject*",
+        "Resource": _arn(config, "*"),
+        "Condition": {
+            "NotIpAddress": {"aws:SourceIp": [address]},
+            "StringNotEquals": {"aws:SourceVpc": ["YOUR-VPC"]},
+        },
+    }
+
+
+def replication_rules(config: BucketConfig) -> list[dict[str, Any]]:
+    """Filters of replication rules that copy media and the seed, and no test objects.
+
+    A rule cannot exclude a prefix. Media keys begin with the year, so two rules do it.
+    """
+    return [
+        {"ID": "media", "Priority": 1, "Filter": {"Prefix": _below(config, "2")}},
+        {"ID": "seed", "Priority": 2, "Filter": {"Prefix": _below(config, f"{TEST_PATH}seed-")}},
     ]
 
 

@@ -1,13 +1,22 @@
 """Findings, and the judgements behind them: what an answer means and what to do. All pure."""
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .config import BucketConfig, is_virtual_hostable, vpce_region
 from .probe_calls import Reply
 from .probe_cleanup import Removal
-from .probe_documents import as_text, kms_statement, lifecycle_rules, role_policy
+from .probe_documents import (
+    as_text,
+    corrected_entry,
+    download_statement,
+    kms_statement,
+    lifecycle_rules,
+    role_policy,
+)
+from .probe_record import Sent, worth_telling
 
 Status = Literal["pass", "warn", "fail", "skip"]
 
@@ -26,6 +35,8 @@ class Finding:
     message     a sentence: what is so
     fix         a sentence: what to do, "" when there is nothing to do
     documents   (title, text) of documents to paste
+    facts       (name, value): addresses, hosts, whoever IT has to know about
+    requests    what was sent, where it explains a warning or a failure (probe_record.Sent)
     """
 
     check: str
@@ -38,6 +49,8 @@ class Finding:
     message: str = ""
     fix: str = ""
     documents: tuple[tuple[str, str], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    requests: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as plain values, for JSON."""
@@ -61,14 +74,18 @@ class Outcome:
     paste_title: str = ""
     also: tuple[tuple[str, str], ...] = ()
     blocks: bool | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def documents(self) -> tuple[tuple[str, str], ...]:
         """All documents to paste."""
         return ((self.paste_title, self.paste), *self.also) if self.paste else self.also
 
-    def as_finding(self, check: str, title: str, ms: int) -> Finding:
-        """The finding of the check with this name and title, which took `ms` milliseconds."""
+    def as_finding(self, check: str, title: str, ms: int, sent: Sequence[Sent] = ()) -> Finding:
+        """The finding of the check with this name and title, which took `ms` milliseconds.
+
+        sent: the requests that it made.
+        """
         return Finding(
             check,
             title,
@@ -80,6 +97,8 @@ class Outcome:
             self.message,
             self.fix,
             self.documents,
+            self.facts,
+            worth_telling(sent) if self.status in ("warn", "fail") else (),
         )
 
     @property
@@ -98,10 +117,16 @@ def about(reply: Reply) -> tuple[str, str, str]:
     return reply.operation, reply.code, reply.request_id
 
 
+REGION_FACT = "Region of the bucket"
+"""Names the fact of a region that is not the configured one."""
+ENTRY = "Corrected entry of S3 Configuration"
+
+
 def lint(config: BucketConfig, origin: str) -> Outcome:
     """What the configuration's own text shows, without asking anybody."""
     problems: list[str] = []
     fixes: list[str] = []
+    paste = ""
     vpce = config.s3_interface_vpc_endpoint_dns_name
     inside = vpce_region(vpce)
     if vpce and inside != config.region:
@@ -109,7 +134,11 @@ def lint(config: BucketConfig, origin: str) -> Outcome:
             f"“region” says {config.region}, but the VPC endpoint is in {inside}; that works only "
             "with a cross-region endpoint."
         )
-        fixes.append("Correct the region or the endpoint, if one of them is a slip.")
+        fixes.append(
+            "Correct the endpoint; or, if the region is the slip, paste the entry below into "
+            "S3 Configuration."
+        )
+        paste = corrected_entry(config, region=inside)
     if not origin.startswith("https://") and not _is_local(origin):
         problems.append(
             "This site is served over plain http: browsers give such pages no SHA-256 and may "
@@ -128,10 +157,27 @@ def lint(config: BucketConfig, origin: str) -> Outcome:
     else:
         note = ""
     where = f"s3://{config.bucket}/{config.prefix}".rstrip("/")
-    if problems:
-        return Outcome("warn", " ".join(problems) + note, fix=" ".join(fixes))
     host = config.public_endpoint().origin
-    return Outcome("pass", f"{where} in {config.region}; browsers use {host}.{note}")
+    facts = [
+        ("Site", origin),
+        ("Bucket", f"{where} in {config.region}"),
+        ("Role", config.aws_role_arn or "none; the site's own credentials"),
+        ("Address that browsers call", host),
+    ]
+    if config.service_endpoint().origin != host:
+        facts.append(("Address that this server calls", config.service_endpoint().origin))
+    if problems:
+        return Outcome(
+            "warn",
+            " ".join(problems) + note,
+            fix=" ".join(fixes),
+            paste=paste,
+            paste_title=ENTRY,
+            facts=tuple(facts),
+        )
+    return Outcome(
+        "pass", f"{where} in {config.region}; browsers use {host}.{note}", facts=tuple(facts)
+    )
 
 
 def _is_local(origin: str) -> bool:
@@ -211,9 +257,10 @@ def judge_bucket(config: BucketConfig, reply: Reply, signed: bool) -> Outcome:
             f"The bucket {config.bucket} is in {reply.region}; the configuration says "
             f"{config.region}.",
             *asked,
-            fix=f"Set “region” of “{config.name}” to “{reply.region}”.",
-            paste=f'"region": "{reply.region}"',
-            paste_title="In S3 Configuration",
+            fix=f"Use {reply.region}: set “region” of “{config.name}” to “{reply.region}”.",
+            paste=corrected_entry(config, region=reply.region),
+            paste_title=ENTRY,
+            facts=((REGION_FACT, reply.region),),
         )
     if reply.status in (301, 307):
         return Outcome(
@@ -278,9 +325,17 @@ _LAYERS = (
 
 
 def explain_refusal(
-    config: BucketConfig, reply: Reply, doing: str, *, download_only: bool = False
+    config: BucketConfig,
+    reply: Reply,
+    doing: str,
+    *,
+    download_only: bool = False,
+    address: str = "ADDRESS-OF-THIS-SERVER/32",
 ) -> Outcome:
     """A failed request in words: which layer refused, and what to do.
+
+    doing    "upload", "download", ...: what was refused
+    address  where the request came from, for the statement of a bucket policy
 
     AWS names the layer for requests within one account since August 2024; elsewhere it is plain
     Access Denied.
@@ -318,6 +373,8 @@ def explain_refusal(
             "signatures too.",
         )
     if reply.status == 403:
+        if doing == "download" and RESOURCE_DENY in reply.message:
+            return denied_from(config, reply, f"{_capital(who)} may not download", address)
         for words, layer, fix in _LAYERS:
             if words in reply.message:
                 paste = policy if "below" in fix else ""
@@ -340,7 +397,29 @@ def explain_refusal(
         )
     if reply.status == 503:
         return Outcome(
-            "fail", f"S3 is asking for fewer requests. {said}", *asked, fix="Try again in a minute."
+            "fail",
+            f"S3 is asking for fewer requests. {said}",
+            *asked,
+            fix="Try again in a minute. If it stays, something else asks this bucket more than "
+            "3,500 times a second for writes or 5,500 times for reads below one prefix.",
+        )
+    if reply.status == 400 and ("Content-MD5" in reply.message or "Object Lock" in reply.message):
+        return Outcome(
+            "fail",
+            f"The bucket {config.bucket} has Object Lock with a default retention, which wants a "
+            f"checksum with every upload. {said}",
+            *asked,
+            fix="Switch the default retention off (S3 console: the bucket → Properties → Object "
+            "Lock), or use a bucket without it: browsers upload without a checksum, and test "
+            "objects could not be removed.",
+        )
+    if reply.status == 413:
+        return Outcome(
+            "fail",
+            f"Something between here and S3 refuses bodies of this size. {said}",
+            *asked,
+            fix="S3 itself takes 5 GB at once: raise the limit of the proxy in between, or let S3 "
+            "go around it.",
         )
     if reply.status in (301, 307) or reply.code in (
         "AuthorizationHeaderMalformed",
@@ -353,8 +432,31 @@ def explain_refusal(
             f"The bucket is not in {config.region}{region}. {said}",
             *asked,
             fix=f"Correct “region” of “{config.name}”.",
+            paste=corrected_entry(config, region=reply.region) if reply.region else "",
+            paste_title=ENTRY,
         )
     return Outcome("fail", f"S3 would not {doing}. {said}", *asked)
+
+
+RESOURCE_DENY = "explicit deny in a resource-based policy"
+
+
+def denied_from(config: BucketConfig, reply: Reply, lead: str, address: str) -> Outcome:
+    """Downloads refused at one address while others get them: the recommended bucket policy.
+
+    lead: the sentence's beginning; address: who was refused, as the policy names it.
+    """
+    return Outcome(
+        "fail",
+        f"{lead} from s3://{config.bucket}/{config.prefix} at this address: the bucket's policy "
+        f"denies it. S3 said {reply.said()}.",
+        *about(reply),
+        fix="If a bucket policy restricts s3:GetObject by address or VPC (as the recommended one "
+        f"does), add {address} to its NotIpAddress, or the VPC to its StringNotEquals. Do not "
+        "exempt the role: links are signed with it, so everybody would be let in.",
+        paste=as_text(download_statement(config, address)),
+        paste_title="The statement, with this address let in (keep your other addresses)",
+    )
 
 
 def _capital(text: str) -> str:
@@ -369,20 +471,7 @@ def judge_removal(config: BucketConfig, removal: Removal, *, where: str = "") ->
     if removal.uploads:
         counted += f" and {removal.uploads} unfinished upload{'s' * (removal.uploads != 1)}"
     if removal.left:
-        shown = ", ".join(removal.left[:8]) + (" …" if len(removal.left) > 8 else "")
-        reply = removal.refusal
-        return Outcome(
-            "fail",
-            f"{len(removal.left)} test objects could not be removed from {where}: {shown}."
-            + (f" S3 said {reply.said()}." if reply else ""),
-            "DeleteObject",
-            reply.code if reply else "",
-            reply.request_id if reply else "",
-            fix="Give the role s3:DeleteObject and s3:DeleteObjectVersion. The lifecycle rules "
-            "below remove what stays (they replace the bucket's lifecycle document: merge them).",
-            paste=as_text(lifecycle_rules(config)),
-            paste_title="Lifecycle rules",
-        )
+        return _left_behind(config, removal, where)
     if not removal.verified:
         reply = removal.refusal
         return Outcome(
@@ -401,6 +490,32 @@ def judge_removal(config: BucketConfig, removal: Removal, *, where: str = "") ->
         return Outcome("pass", f"There was nothing to remove from {where}.", "List")
     return Outcome(
         "pass", f"{counted} removed from {where}; a look afterwards found nothing.", "DeleteObject"
+    )
+
+
+def _left_behind(config: BucketConfig, removal: Removal, where: str) -> Outcome:
+    shown = ", ".join(removal.left[:8]) + (" …" if len(removal.left) > 8 else "")
+    count = len(removal.left)
+    counted = f"{count} test object{'s' * (count != 1)} ({size_text(removal.left_size)})"
+    reply = removal.refusal
+    fix = "Give the role s3:DeleteObject, s3:DeleteObjectVersion and s3:AbortMultipartUpload."
+    if reply and ("object lock" in reply.message.lower() or reply.code == "InvalidRequest"):
+        fix = (
+            "Object Lock keeps them until their retention is over. Switch the bucket's default "
+            "retention off for tests."
+        )
+    return Outcome(
+        "fail",
+        f"{counted} could not be removed from {where}: {shown}."
+        + (f" S3 said {reply.said()}." if reply else ""),
+        "DeleteObject",
+        reply.code if reply else "",
+        reply.request_id if reply else "",
+        fix=f"{fix} The lifecycle rules below remove what stays (they replace the bucket's "
+        "lifecycle document: merge them).",
+        paste=as_text(lifecycle_rules(config)),
+        paste_title=f"Lifecycle rules for {config.bucket}",
+        also=(("Role policy", as_text(role_policy(config))),),
     )
 
 

@@ -22,6 +22,8 @@ class Link:
     tls_version: str = ""
     issuer: str = ""
     tls_ms: int = 0
+    local_address: str = ""
+    """This server's own address on that way."""
 
 
 def resolve(host: str, timeout: float = 2.0) -> tuple[tuple[str, ...], str]:
@@ -70,6 +72,7 @@ def look_at_link(origin: str) -> Link:
     start = time.perf_counter()
     try:
         with socket.create_connection((host, number), CONNECT_TIMEOUT) as connection:
+            link.local_address = str(connection.getsockname()[0])
             if scheme == "https":
                 context = ssl.create_default_context(cafile=ca_bundle())
                 try:

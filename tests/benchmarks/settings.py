@@ -1,5 +1,6 @@
 """Settings of the benchmark's servers; BENCH_TARGET names the one that this process is."""
 
+import json
 import os
 
 from shotmedia.settings import *  # noqa: F403
@@ -26,3 +27,6 @@ elif TARGET == "peer":
         "django.contrib.messages.middleware.MessageMiddleware",
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
     ]
+
+# What the speed test's benchmark changes of the plan.
+SPEEDTEST_PLAN = json.loads(os.environ.get("BENCH_PLAN", "{}"))

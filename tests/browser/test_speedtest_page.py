@@ -1,5 +1,6 @@
 """The whole speed test in Chromium, against the embedded S3."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from preferences.models import User
+from speedtest.figures import GRADES
 from speedtest.models import SpeedTestRun
 from tests.functional.conftest import MAIN, SYDNEY, Site
 
@@ -21,6 +23,8 @@ SHORT = {
     "download": {"warm_ms": 200, "min_ms": 500, "max_ms": 1500},
     "single": {"warm_ms": 100, "min_ms": 400, "max_ms": 600},
     "most_size": 2 << 20,
+    "probe_ms": 100,
+    "files": {"ms": 500, "most": 40},
 }
 LONG = {
     "upload": {"warm_ms": 200, "min_ms": 600_000, "max_ms": 600_000},
@@ -87,6 +91,8 @@ def stored(site: Site, bucket: str) -> list[str]:
 def test_it_runs_to_its_end(
     page_as: PageAs, site: Site, admin: User, name: str, bucket: str
 ) -> None:
+    # Slow enough for a phase to last its second.
+    site.emulator.faults(bucket, rate_mb_s=20, methods=["GET", "PUT"], key="/.speedtest/")
     page = open_page(page_as, admin, name, "Standard")
     start_and_wait(page)
 
@@ -104,7 +110,16 @@ def test_it_runs_to_its_end(
         assert run.figures[direction]["mbps"] > 0
         assert run.figures[direction]["streams"] == 4
         assert run.figures[f"{direction}_single"]["mbps"] > 0
+        assert run.figures[direction]["loaded_median_ms"] > 0
+        assert run.figures[direction]["grade"] in GRADES
+        assert len(run.figures[direction]["rates"]) >= 1
     assert run.figures["idle_median_ms"] > 0
+    for kind in ("small_put", "small_get"):
+        assert run.figures[kind]["files_per_s"] > 0
+        assert run.figures[kind]["p50_ms"] <= run.figures[kind]["p95_ms"]
+    assert run.figures["multipart"]["ok"] == run.figures["multipart"]["broken_off"] == 1
+    assert run.figures["resume"]["ok"] == 1
+    assert "hidden" not in run.figures["flags"]
     history = page.locator("#history tbody tr").first
     expect(history).to_contain_text(name)
     expect(history).to_contain_text("Mbit/s")
@@ -117,6 +132,20 @@ def test_it_runs_to_its_end(
     )  # fmt: skip
     claimed = run.figures["upload"]["bytes"] + run.figures["upload_single"]["bytes"]
     assert claimed == received
+    small = [
+        record for record in site.emulator.log
+        if "/browser/small-" in record.key and str(run.pk) in record.key
+    ]  # fmt: skip
+    whole = [one for one in small if one.method == "PUT" and one.status == 200]
+    assert run.figures["small_put"]["files"] == len(whole)
+    # A new link each: the browser has to ask before every one.
+    assert sum(one.method == "OPTIONS" for one in small) >= len(whole)
+    uploads = site.emulator.s3(bucket).list_multipart_uploads(Bucket=bucket)
+    assert uploads.get("Uploads", []) == []
+    expect(page.locator("#chart path").first).to_be_attached()
+    page.get_by_text("The chart as a table").click()
+    expect(page.locator(".st-table tbody tr").first).to_contain_text("Upload")
+    assert page.locator(".st-phase.done").count() == 9
     assert [key for key in stored(site, bucket) if "/runs/" in key] == []
     assert [key for key in stored(site, bucket) if "/seed-" in key] != []
 
@@ -135,11 +164,11 @@ def test_without_cors_it_says_so_and_gives_the_rules(
     assert (browser["reach"], browser["get"], browser["put"]) == ("pass", "fail", "fail")
     expect(page.locator('#browser-findings [data-check="put"]')).to_contain_text("no CORS rules")
     expect(page.locator("#remedy")).to_contain_text("paste the rules below")
-    document = page.locator("#remedy pre")
+    document = page.locator("#remedy pre").first
     expect(document).to_be_visible()
     rules = json.loads(document.text_content())
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.locator("#remedy").get_by_role("button", name="Copy").click()
+    page.locator("#remedy").get_by_role("button", name="Copy").first.click()
     expect(page.locator("#remedy")).to_contain_text("Copied")
     assert json.loads(page.evaluate("navigator.clipboard.readText()")) == rules
     assert rules[0]["AllowedOrigins"] == [live_server.url]
@@ -212,13 +241,21 @@ def test_stop_from_the_keyboard_cleans_up(
     assert uploads.get("Uploads", []) == []
 
 
-def test_leaving_the_page_ends_the_test(page_as: PageAs, site: Site, admin: User, settings) -> None:
+@pytest.mark.parametrize("way", ["another page", "closed tab"])
+def test_leaving_the_page_ends_the_test(
+    page_as: PageAs, site: Site, admin: User, settings, way: str
+) -> None:
     settings.SPEEDTEST_PLAN = SHORT | LONG
     site.emulator.faults(MAIN, **SLOW)
     page = open_page(page_as, admin, "main", "Standard")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
-    page.goto("/account/")
+    if way == "closed tab":
+        context = page.context
+        page.close(run_before_unload=True)
+        page = context.new_page()
+    else:
+        page.goto("/account/")
     # The beacon is on its own way; the page lists the test when it has arrived and was handled.
     page.goto("/admin/speedtest")
     for _ in range(200):
@@ -226,13 +263,108 @@ def test_leaving_the_page_ends_the_test(page_as: PageAs, site: Site, admin: User
             break
         page.reload()
     expect(page.locator("#history tbody tr").first).to_contain_text("The page was closed")
-    assert SpeedTestRun.objects.get().state == "left"
+    run = SpeedTestRun.objects.get()
+    assert run.state == "left"
+    # What was measured before is kept.
+    assert run.figures["idle_median_ms"] > 0
+    assert "upload" not in run.figures
+    uploads = site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN)
+    assert uploads.get("Uploads", []) == []
     site.emulator.clear_faults()
     # What was stored while the page was closing is removed by the next test at the latest.
     settings.SPEEDTEST_PLAN = SHORT
     page.get_by_role("radio", name="Quick").check()
     start_and_wait(page)
     assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "limit"), [(413, "EntityTooLarge", "413"), (403, "", "403 AccessDenied")]
+)
+def test_an_early_refusal_is_a_failure_and_never_a_speed(
+    page_as: PageAs, site: Site, admin: User, status: int, code: str, limit: str
+) -> None:
+    site.emulator.faults(MAIN, status=status, code=code, methods=["PUT"], key="/browser/up-")
+    page = open_page(page_as, admin, "main", "Standard")
+    start_and_wait(page)
+    figures = SpeedTestRun.objects.get().figures
+    assert "upload" not in figures
+    assert "upload_single" not in figures
+    assert figures["download"]["mbps"] > 0
+    assert statuses(page, "browser")["measure"] == "fail"
+    verdict = page.locator("#verdict")
+    expect(verdict).to_contain_text("✕ fail")
+    expect(verdict).to_contain_text(limit)
+    expect(page.locator("#notes .trouble")).to_contain_text("Upload, several at once was not meas")
+    expect(page.locator(".st-figure.upload")).to_have_count(0)
+    assert page.locator('.st-phase[data-phase="upload"]').get_attribute("class").endswith("failed")
+
+
+def test_a_refused_test_file_is_no_download_speed(page_as: PageAs, site: Site, admin: User) -> None:
+    site.emulator.faults(MAIN, status=403, methods=["GET"], key="/seed-")
+    page = open_page(page_as, admin, "main", "Standard")
+    start_and_wait(page)
+    figures = SpeedTestRun.objects.get().figures
+    assert not {"download", "download_single", "small_get", "idle_median_ms"} & set(figures)
+    assert figures["upload"]["mbps"] > 0
+    expect(page.locator("#notes .trouble").first).to_contain_text("403 AccessDenied")
+
+
+def test_a_hidden_tab_and_a_lost_network_are_flagged(
+    page_as: PageAs, site: Site, admin: User
+) -> None:
+    page = open_page(page_as, admin, "main", "Standard")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator(".st-phase.run")).to_be_visible(timeout=30_000)
+    # Chromium without a window never hides a tab; the page is told as a browser would.
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", {get: () => true, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+            delete document.hidden;
+            dispatchEvent(new Event("offline"));
+        }"""
+    )
+    expect(page.locator("#verdict")).to_be_visible(timeout=60_000)
+    expect(page.locator("#notes")).to_contain_text("The tab was hidden for a while")
+    expect(page.locator("#notes")).to_contain_text("The browser lost its network")
+    assert set(SpeedTestRun.objects.get().figures["flags"]) == {"hidden", "offline"}
+
+
+def test_the_live_region_speaks_once_in_five_seconds_at_most(
+    page_as: PageAs, site: Site, admin: User
+) -> None:
+    page = open_page(page_as, admin, "main", "Standard")
+    page.evaluate(
+        """() => {
+            window.spoken = [];
+            new MutationObserver(() => spoken.push(performance.now()))
+                .observe(document.getElementById("live"), {childList: true});
+        }"""
+    )
+    start_and_wait(page)
+    page.wait_for_function("spoken.length >= 2")
+    spoken = page.evaluate("spoken")
+    gaps = [later - earlier for earlier, later in itertools.pairwise(spoken)]
+    # Timers of a browser may be a few milliseconds early.
+    assert min(gaps) >= 4950
+    assert page.locator("[aria-live]").count() == 1
+
+
+def test_nothing_moves_for_those_who_asked_for_it(
+    page_as: PageAs, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    page = open_page(page_as, admin, "main", "Standard", reduced_motion="reduce")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator(".st-phase.run .st-icon")).to_have_text("●", timeout=30_000)
+    moving = page.evaluate("document.getAnimations().length")
+    assert moving == 0
+    duration = page.eval_on_selector("#bar-fill", "e => getComputedStyle(e).transitionDuration")
+    assert duration == "0s"
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#verdict")).to_be_visible(timeout=30_000)
 
 
 def test_a_second_tab_is_told_and_may_take_over(

@@ -378,3 +378,55 @@ def test_staff_without_rights_see_the_speed_test_only(client, people):
     client.force_login(people["staff"])
     sections = client.get("/admin/").context["app_list"]
     assert [model["name"] for section in sections for model in section["models"]] == ["Speed Test"]
+
+
+def test_a_range_is_filled_in_and_not_saved(as_admin):
+    as_admin.post(PAGE, form())
+    page = text_of(as_admin.get(PAGE, {"add_range": "203.0.113.0/24"}))
+    assert ">\n10.20.0.0/16\n203.0.113.0/24</textarea>".replace("\n", " ") in page
+    assert "203.0.113.0/24 was added to the addresses below. It is not saved yet." in page
+    assert SitePreferences.objects.get().s3_replication_ip_addresses == "10.20.0.0/16"
+
+
+@pytest.mark.parametrize("typed", ["", "nonsense", "10.0.0.0/8 11.0.0.0/8", "10.20.0.0/16"])
+def test_what_is_no_new_range_is_not_filled_in(as_admin, typed):
+    as_admin.post(PAGE, form())
+    page = text_of(as_admin.get(PAGE, {"add_range": typed}))
+    assert "> 10.20.0.0/16</textarea>" in page
+
+
+def test_a_region_is_filled_in_and_not_saved(as_admin):
+    as_admin.post(PAGE, form())
+    before = SitePreferences.objects.get().s3_configuration
+    query = {"configuration": "main", "use_region": "ap-northeast-1"}
+    answer = as_admin.get(PAGE, query)
+    shown = json.loads(answer.context["form"]["s3_configuration"].value())
+    was = json.loads(before)
+    assert shown == was | {"main": was["main"] | {"region": "ap-northeast-1"}}
+    message = "The region ap-northeast-1 was filled in for “main” below. It is not saved yet."
+    assert message in text_of(answer)
+    assert SitePreferences.objects.get().s3_configuration == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"configuration": "nowhere", "use_region": "ap-northeast-1"},
+        {"configuration": "main", "use_region": ""},
+        {"configuration": "main", "use_region": "<script>"},
+        {"use_region": "ap-northeast-1"},
+    ],
+)
+def test_what_is_no_region_is_not_filled_in(as_admin, query):
+    as_admin.post(PAGE, form())
+    answer = as_admin.get(PAGE, query)
+    stored = SitePreferences.objects.get().s3_configuration
+    assert answer.context["form"]["s3_configuration"].value() == stored
+    assert "It is not saved yet" not in text_of(answer)
+
+
+def test_a_viewer_gets_nothing_filled_in(client, people):
+    client.force_login(people["viewer"])
+    query = {"configuration": "main", "use_region": "ap-northeast-1"}
+    assert "ap-northeast-1" not in text_of(client.get(PAGE, query))
+    assert "203.0.113" not in text_of(client.get(PAGE, {"add_range": "203.0.113.0/24"}))

@@ -225,7 +225,7 @@ def test_a_viewer_asks_about_the_saved_values(viewer, site):
 
 
 def test_a_field_that_the_environment_sets_cannot_be_tried_otherwise(admin, site, settings):
-    settings.MEDIA_PREF = {"s3_configuration": site.values["s3_configuration"]}
+    settings.PREFERENCE_LOCKS = {"s3_configuration": site.values["s3_configuration"]}
     person("rhea", use_s3_replication="no")
     assert ask(admin)["place"] == f"(bucket {MAIN}, us-east-1)"
 

@@ -1,10 +1,13 @@
 """Configurations that media files use: counted, kept, renamed with what depends on them."""
 
+import io
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -13,11 +16,10 @@ from django.utils import timezone
 from media import uploads
 from media.for_preferences import count_use
 from media.models import MediaFile, ReplicaCopy, Upload
-from preferences import locks
-from preferences.history import plan_restoration
+from preferences import history
 from preferences.media_side import Use
 from preferences.models import PreferenceRevision, SitePreferences, User
-from preferences.saving import save_preferences
+from preferences.saving import current_row, enforce_locks, lock_problems, save_preferences
 from preferences.snapshot import current_preferences
 from preferences.usage import InUse, RenameRefused
 
@@ -340,24 +342,115 @@ def test_names_are_escaped(site, entries, admin):
 # --- Other writers --------------------------------------------------------------------------------
 
 
-def test_a_revision_without_it_is_not_restored(site, entries):
-    empty = version() - 1
+def test_a_revision_without_it_is_not_restored(site, admin):
+    url = f"/admin/preferences/sitepreferences/1/history/{version() - 1}/restore/"
+    before = version()
+    assert "can’t be restored" not in admin.get(url).content.decode()
     site.media_file()
-    plan = plan_restoration(empty)
-    assert [error.message for error in plan.validated.errors] == [
-        "1 media file is in “main”, which the new S3 Configuration does not have. Put it back, or "
-        "say which configuration it was renamed to."
-    ]
+    page = admin.get(url).content.decode()
+    assert "can’t be restored as it is" in page
+    assert "1 media file is in “main”, which the new S3 Configuration does not have." in page
+    assert admin.post(url, {"base_version": before}).status_code == 200
+    assert version() == before
+    # On the page, where its values are to be corrected, the same is said.
+    page = admin.get(f"{PAGE}?from={before - 1}").content.decode()
+    assert "“main” is in use" in page
+
+
+def test_what_is_uploaded_while_a_revision_is_restored(site, admin, monkeypatch):
+    url = f"/admin/preferences/sitepreferences/1/history/{version() - 1}/restore/"
+    before = version()
+    real = history.save_preferences
+
+    def upload_first(*args, **options):
+        site.media_file()
+        return real(*args, **options)
+
+    monkeypatch.setattr(history, "save_preferences", upload_first)
+    response = admin.post(url, {"base_version": before})
+    assert response.status_code == 200
+    assert "1 media file is in “main”" in response.content.decode()
+    assert version() == before
 
 
 def test_the_environment_does_not_remove_it(site, entries, settings, caplog):
     site.media_file()
     before = version()
-    settings.MEDIA_PREF = {
+    settings.PREFERENCE_LOCKS = {
         "s3_configuration": json.dumps({"sydney": entries["sydney"]}),
         "storage_location": "sydney",
     }
-    assert locks.apply_locks() is None
+    row = current_row()
+    assert [problem.message[:29] for problem in lock_problems(row)] == [
+        "1 media file is in “main”, wh"
+    ]
+    assert enforce_locks(row).version == before
     assert "1 media file is in “main”" in caplog.text
     assert version() == before
-    assert locks.problems_of_locks()
+
+
+def test_a_name_that_the_environment_fixes_does_not_follow(site, entries, settings, admin):
+    settings.PREFERENCE_LOCKS = {"storage_location": "main"}
+    site.media_file()
+    choice = {"rename:main": "studio-main"}
+    page = admin.post(PAGE, posted(site, renamed(entries), **choice)).content.decode()
+    assert "“main” is not in S3 Configuration." in page
+    assert MediaFile.objects.get().configuration == "main"
+
+
+# --- The command line -----------------------------------------------------------------------------
+
+
+def command(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    call_command("preferences", *arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def assignment(entries):
+    return f"s3_configuration={json.dumps(entries)}"
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_the_command_line_keeps_what_is_in_use(site, entries, dry):
+    site.media_file()
+    before = version()
+    with pytest.raises(CommandError, match="1 media file is in “main”") as refused:
+        command("set", assignment(renamed(entries)), "storage_location=studio-main", *dry)
+    assert refused.value.returncode == 1
+    assert "--rename OLD=NEW" in str(refused.value)
+    assert version() == before
+
+
+def test_the_command_line_renames(site, entries):
+    site.media_file()
+    rename = ["set", assignment(renamed(entries)), "--rename", "main=studio-main"]
+    out, _ = command(*rename, "--dry-run")
+    assert "Nothing was saved (dry run)." in out
+    assert MediaFile.objects.get().configuration == "main"
+    out, _ = command(*rename)
+    assert "“main” was renamed to “studio-main”, and 1 media file with it." in out
+    assert MediaFile.objects.get().configuration == "studio-main"
+    assert current_preferences().storage_location == "studio-main"
+
+
+def test_the_command_line_says_where_files_are_expected(site, entries):
+    site.media_file()
+    entries["main"]["bucket"] = "elsewhere"
+    _, err = command("set", assignment(entries))
+    assert "Warning: 1 media file in “main” is expected in bucket elsewhere" in err
+
+
+@pytest.mark.parametrize(
+    ("rename", "returncode", "message"),
+    [
+        ("main", 2, "“main”: write OLD=NEW"),
+        ("=x", 2, "“=x”: write OLD=NEW"),
+        ("mian=studio-main", 1, "“mian” is not in the S3 Configuration that is saved."),
+    ],
+)
+def test_what_the_command_line_cannot_rename(site, entries, rename, returncode, message):
+    values = [assignment(renamed(entries)), "storage_location=studio-main"]
+    with pytest.raises(CommandError, match=re.escape(message)) as refused:
+        command("set", *values, "--rename", rename)
+    assert refused.value.returncode == returncode

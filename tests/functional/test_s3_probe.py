@@ -2,24 +2,16 @@
 
 import json
 import os
-import ssl
-import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from shotmedia.emulator import Bucket, Emulator
 from shotmedia.s3.config import BucketConfig
 from shotmedia.s3.probe import CHECKS, check_configuration
 from shotmedia.s3.probe_judgements import Finding
+from tests.functional.tls import tls_server
 
 SITE = "http://localhost:8000"
 ROLE = "arn:aws:iam::123456789012:role/media"
@@ -284,50 +276,9 @@ def test_the_time_limit(s3: Emulator) -> None:
     assert [key for key in keys(s3) if "/runs/" in key] == []
 
 
-class Quiet(BaseHTTPRequestHandler):
-    """Answers nothing; the handshake is what counts."""
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-def test_a_proxy_that_signs_tls_itself_is_named(s3: Emulator, tmp_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Inspecting Proxy CA")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "proxy.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    server.handle_error = lambda *args: None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        port = server.server_address[1]
-        findings = check(configured(s3, endpoint_url=f"https://localhost:{port}"))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def test_a_proxy_that_signs_tls_itself_is_named(s3: Emulator) -> None:
+    with tls_server("localhost", issuer="Inspecting Proxy CA") as origin:
+        findings = check(configured(s3, endpoint_url=origin))
     assert findings["tls"].status == "fail"
     assert "Inspecting Proxy CA" in findings["tls"].message
     assert "“Connection and TLS” did not pass" in findings["bucket"].message

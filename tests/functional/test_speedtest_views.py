@@ -15,12 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from preferences.models import User
+from speedtest import steps
 from speedtest.models import SpeedTestRun
+from speedtest.plan import merged
 from tests.functional.conftest import MAIN, SYDNEY, Site
 
 SITE = "http://testserver"
 PLAN = {"seed_bytes": 20 << 20, "most_size": 1 << 20}
-STEPS = ("server", "prepare", "replay", "complete", "finish")
+STEPS = ("server", "prepare", "replay", "complete", "join", "finish")
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,9 @@ def empty(site: Site) -> None:
         for kind in ("Versions", "DeleteMarkers"):
             for one in answer.get(kind, ()):
                 s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+        for one in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+            names = {"Key": one["Key"], "UploadId": one["UploadId"]}
+            s3.abort_multipart_upload(Bucket=bucket, **names)
 
 
 # --- Who may --------------------------------------------------------------------------------
@@ -159,11 +164,17 @@ def test_without_configurations_the_page_says_what_to_do(client: Client, db: Non
     assert reverse("preferences:site") in page
 
 
-def test_the_bytes_are_told_before_start(client: Client, site: Site, settings) -> None:
+def test_bytes_time_and_cost_are_told_before_start(client: Client, site: Site, settings) -> None:
     settings.SPEEDTEST_PLAN = {}
-    page = client.get("/admin/speedtest").content.decode()
-    assert "at most 1000 MB" in page or "at most 1.0 GB" in page
-    assert "67 MB more, stored once" in page
+    page = " ".join(client.get("/admin/speedtest").content.decode().split())
+    assert "less than 0.1 MB · about 8 s · less than $0.01" in page
+    assert "at most 500 MB each way · about 80 s · $0.05" in page
+    assert "at most 5.0 GB each way · about 110 s · $0.45" in page
+    assert "stores a test file of 67 MB" in page
+    settings.SPEEDTEST_EGRESS_PRICE_PER_GB = 0.2
+    assert "$1.00" in client.get("/admin/speedtest").content.decode()
+    settings.SPEEDTEST_EGRESS_PRICE_PER_GB = 0
+    assert "$" not in client.get("/admin/speedtest").content.decode()
 
 
 # --- Beginning ------------------------------------------------------------------------------
@@ -195,7 +206,7 @@ def test_a_test_that_was_left_behind_does_not_block(client: Client, site: Site) 
 @pytest.mark.parametrize(
     "body",
     [{}, {"configuration": "nowhere", "mode": "quick"}, {"configuration": ["main"]},
-     {"configuration": "main", "mode": "thorough"}],
+     {"configuration": "main", "mode": "endless"}],
 )  # fmt: skip
 def test_what_cannot_begin(client: Client, site: Site, body: dict) -> None:
     answer = post(client, reverse("speedtest:start"), body)
@@ -251,6 +262,61 @@ def test_an_upload_link_takes_exactly_its_size(client: Client, site: Site) -> No
     url = links(client, begin(client))["put"]["url"]
     assert requests.put(url, data=b"x" * 1023, timeout=5).status_code == 403
     assert requests.put(url, data=b"x" * 1024, timeout=5).status_code == 200
+
+
+def test_small_files_have_a_new_link_each_on_few_objects(client: Client, site: Site) -> None:
+    empty(site)
+    urls = begin(client, mode="standard")
+    small = links(client, urls)["small_put"]
+    assert len(small) == len(set(small)) == 400
+    assert len({url.split("?")[0] for url in small}) == 4
+    body = b"s" * (64 << 10)
+    for url in small[:6]:
+        assert requests.put(url, data=body, timeout=5).status_code == 200
+    assert requests.put(small[6], data=body[1:], timeout=5).status_code == 403
+    post(client, urls["finish"], {"state": "done"})
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+def test_the_measured_parts_are_joined(client: Client, site: Site, settings) -> None:
+    settings.SPEEDTEST_PLAN = PLAN | {"parts": [5 << 20, 1 << 20]}
+    urls = begin(client, mode="standard")
+    given = links(client, urls)["parts"]
+    assert [part["bytes"] for part in given["parts"]] == [5 << 20, 1 << 20]
+    body = {"upload_id": given["upload_id"], "etags": ["one"]}
+    assert "2 ETags" in post(client, urls["join"], body).json()["message"]
+    assert post(client, urls["join"], {"etags": ["one", "two"]}).status_code == 400
+    etags = [
+        requests.put(part["url"], data=b"p" * part["bytes"], timeout=5).headers["ETag"]
+        for part in given["parts"]
+    ]
+    wrong = {"upload_id": given["upload_id"], "etags": [etags[0], '"0000"']}
+    assert post(client, urls["join"], wrong).json()["status"] == "fail"
+    right = {"upload_id": given["upload_id"], "etags": etags}
+    assert post(client, urls["join"], right).json()["status"] == "pass"
+    half = requests.get(given["read"], headers={"Range": "bytes=0-99"}, timeout=5)
+    assert (half.status_code, half.content) == (206, b"p" * 100)
+
+
+def test_every_object_that_a_browser_may_store_is_known_to_the_clean_up(
+    client: Client, site: Site
+) -> None:
+    given = links(client, begin(client, mode="thorough"))
+    run = SpeedTestRun.objects.get()
+    known = {f"/shotmedia/{path}" for path in steps.test_paths(run.path, merged(PLAN))}
+    every = [given["put"]["url"], given["multipart"]["url"], *given["small_put"]]
+    every += [url for stream in given["uploads"] for url in stream.values()]
+    every += [part["url"] for part in given["parts"]["parts"]]
+    # Under 127.0.0.1 the emulator's buckets are in the path.
+    stored_at = {urlsplit(url).path.removeprefix(f"/{MAIN}") for url in every}
+    assert stored_at <= known
+
+
+def test_thorough_gets_a_longer_plan(client: Client, site: Site) -> None:
+    for name, mode, longest in (("main", "standard", 15_000), ("sydney", "thorough", 30_000)):
+        body = {"configuration": name, "mode": mode}
+        plan = post(client, reverse("speedtest:start"), body).json()["plan"]
+        assert plan["upload"]["max_ms"] == plan["download"]["max_ms"] == longest
 
 
 def test_the_seed_is_made_once_and_kept(client: Client, site: Site) -> None:
@@ -320,6 +386,74 @@ def test_a_replay_over_an_endpoint_that_only_browsers_reach(client: Client, site
     finding = post(client, begin(client)["replay"], {"what": "put"}).json()
     assert "no CORS rules" in finding["message"]
     assert f"Asked at {urlsplit(site.emulator.endpoint_for(MAIN)).netloc}" in finding["message"]
+
+
+def test_a_refusal_of_the_browsers_address_only_gives_the_statement(
+    client: Client, site: Site
+) -> None:
+    """The documented bucket policy: uploads work, downloads are denied from elsewhere."""
+    urls = begin(client)
+    links(client, urls)
+    said = {"status": 403, "code": "AccessDenied", "message": "Access Denied", "request_id": "R1"}
+    answer = post(client, urls["replay"], {"what": "get", "said": said}).json()
+    assert (answer["status"], answer["code"], answer["request_id"]) == (
+        "fail",
+        "AccessDenied",
+        "R1",
+    )
+    assert "This server may download, your browser may not" in answer["message"]
+    assert "add 127.0.0.1/32 to its NotIpAddress" in answer["fix"]
+    statement = json.loads(answer["documents"][0][1])
+    assert statement["Condition"]["NotIpAddress"] == {"aws:SourceIp": ["127.0.0.1/32"]}
+    assert statement["Resource"] == f"arn:aws:s3:::{MAIN}/shotmedia/*"
+    put = post(client, urls["replay"], {"what": "put", "said": said}).json()
+    assert "your browser at 127.0.0.1/32 may not" in put["message"]
+    # Where the server is refused too, it is explained as any refusal.
+    site.emulator.faults(MAIN, status=403, methods=["GET"])
+    both = post(client, urls["replay"], {"what": "get", "said": said}).json()
+    assert "the site's identity may not download" in both["message"].lower()
+
+
+@pytest.mark.parametrize(
+    "said", [None, "403", {"status": "403"}, {"status": 200}, {"code": "AccessDenied"}]
+)
+def test_what_a_browser_says_is_not_trusted(client: Client, site: Site, said: object) -> None:
+    urls = begin(client)
+    links(client, urls)
+    answer = post(client, urls["replay"], {"what": "get", "said": said}).json()
+    assert answer["status"] == "pass"
+
+
+def test_a_replay_for_headers_that_the_page_may_not_read(client: Client, site: Site) -> None:
+    urls = begin(client)
+    links(client, urls)
+    rules = [{"AllowedOrigins": [SITE], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["*"]}]
+    site.emulator.set_cors(MAIN, rules)
+    for what, header in (("range", "Content-Range"), ("etag", "ETag")):
+        answer = post(client, urls["replay"], {"what": what}).json()
+        assert f"may not read {header}" in answer["message"]
+        assert SITE in answer["documents"][0][1]
+        assert answer["requests"][0]["headers"]["Origin"] == SITE
+
+
+def test_the_servers_view_of_the_host(client: Client, site: Site) -> None:
+    view = post(client, begin(client)["replay"], {"what": "reach"}).json()
+    assert view["addresses"] == ["127.0.0.1"]
+    assert view["private"] is True
+    assert [view[name] for name in ("dns_error", "tcp_error", "tls_error")] == ["", "", ""]
+    site.emulator.faults(MAIN, refuse=True)
+    urls = {"replay": reverse("speedtest:replay", args=[SpeedTestRun.objects.get().pk])}
+    assert "refused" in post(client, urls["replay"], {"what": "reach"}).json()["tcp_error"]
+
+
+def test_the_servers_view_through_a_proxy_is_none(
+    client: Client, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = begin(client)
+    monkeypatch.setattr(
+        "speedtest.replays.get_environ_proxies", lambda url: {"http": "http://proxy:3128"}
+    )
+    assert post(client, urls["replay"], {"what": "reach"}).json() == {"proxy": True}
 
 
 def test_a_part_from_the_browser_is_joined(client: Client, site: Site) -> None:
@@ -426,6 +560,63 @@ def test_a_configuration_that_was_changed_meanwhile(client: Client, site: Site) 
         assert answer.status_code == 409
         assert "was changed while the test ran" in answer.json()["message"]
     assert SpeedTestRun.objects.get().state == "failed"
+
+
+# --- For IT ---------------------------------------------------------------------------------
+
+
+def test_the_text_for_it(client: Client, site: Site) -> None:
+    site.emulator.set_cors(MAIN, [])
+    urls = begin(client)
+    post(client, urls["server"]).getvalue()
+    url = links(client, urls)["put"]["url"]
+    request = {"by": "browser", "method": "PUT", "url": url, "headers": {"Origin": SITE},
+               "status": 0, "time": "2026-11-25T10:00:00Z"}  # fmt: skip
+    finding = {"check": "put", "title": "Upload 1 KiB", "status": "fail", "message": "May not.",
+               "requests": [request, "no", {"headers": 1}]}  # fmt: skip
+    answer = post(client, urls["finish"], {"state": "done", "findings": [finding]}).json()
+    text = client.get(answer["report"])
+    assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
+    body = text.content.decode()
+    host = urlsplit(site.emulator.endpoint_for(MAIN)).netloc
+    for words in (
+        f"- Site: {SITE}",
+        f"s3://{MAIN}/shotmedia in us-east-1",
+        "- Person: ada",
+        "- Address of the browser: 127.0.0.1",
+        "- Address of this server: 127.0.0.1",
+        "CORS for this site (from this server): failed",
+        f"    OPTIONS http://{host}/{MAIN}/shotmedia/.speedtest/runs/",
+        "    Access-Control-Request-Method: PUT",
+        "Upload 1 KiB (from the browser): failed",
+        "X-Amz-Signature=REDACTED",
+        '"CORSRules"',
+        f'"{SITE}"',
+    ):
+        assert words in body
+    ids = re.findall(r"-> 403, x-amz-request-id (\w+), x-amz-id-2 \S+", body)
+    assert ids
+    signature = re.search(r"X-Amz-Signature=(\w+)", url)[1]
+    credential = re.search(r"X-Amz-Credential=([^&]+)", url)[1]
+    for secret in (signature, credential):
+        assert secret not in body
+        assert secret not in json.dumps(SpeedTestRun.objects.get().browser_findings)
+
+
+def test_the_text_for_it_is_for_admins(client: Client, site: Site) -> None:
+    other = User.objects.create_superuser("eve", "eve@studio.test", "secret")
+    url = reverse("speedtest:report", args=[run_of(other, state="done").pk])
+    # The list of results is everybody's who may test.
+    assert client.get(url).status_code == 200
+    assert client.post(url).status_code == 405
+    artist, staff = Client(), Client()
+    artist.force_login(site.person())
+    staff.force_login(User.objects.create_user("bob", password="x", is_staff=True))
+    assert artist.get(url).status_code == 403
+    assert staff.get(url).status_code == 403
+    assert Client().get(url).status_code == 302
+    nobody = reverse("speedtest:report", args=["00000000-0000-4000-8000-000000000000"])
+    assert client.get(nobody).status_code == 404
 
 
 def test_the_admin_lists_results(client: Client, ada: User, site: Site) -> None:

@@ -128,3 +128,108 @@ test("silence, speed and denial of a failed connection mean different things", (
   assert.match(reachProblem("b.example", 10_000, true, "").message, /dropped/);
   assert.match(reachProblem("b.example", 3, false, "denied").fix, /LocalNetworkAccess/);
 });
+
+test("what the beginning cost is the time that the headline rate would not have needed", () => {
+  // 1 MB in the first 2 s at a headline of 8 Mbit/s (1 MB/s): one second was lost.
+  near(maths.rampLoss(1_000_000, 2000, 8), 1000);
+  assert.equal(maths.rampLoss(3_000_000, 2000, 8), 0);
+  assert.equal(maths.rampLoss(0, 2000, 0), 0);
+  near(maths.fileSeconds(1_000_000, 8, 1500), 2.5);
+  assert.equal(maths.fileSeconds(1, 0), null);
+  assert.equal(maths.fileTime(1_000_000, 8, 1500), "2.5 s");
+});
+
+test("latency under load: the first probe and the warm-up do not count, lost ones do", () => {
+  const probes = [
+    { start: 0, ms: 900, lost: false },
+    { start: 400, ms: 800, lost: false },
+    { start: 3000, ms: 60, lost: false },
+    { start: 3400, ms: 80, lost: false },
+    { start: 3800, ms: 4000, lost: true },
+  ];
+  const figures = maths.loadedFigures(probes, 2500, 20);
+  assert.equal(figures.loaded_median_ms, 80);
+  assert.equal(figures.loaded_more_ms, 60);
+  assert.equal(figures.loaded_lost, 1);
+  assert.ok(figures.loaded_p95_ms > 3000);
+  assert.equal(figures.grade, "C");
+  assert.deepEqual(maths.loadedFigures(probes.slice(0, 2), 2500, 20), {});
+  assert.equal(maths.loadedFigures(probes, 2500, undefined).loaded_more_ms, null);
+});
+
+test("grades go by the added delay", () => {
+  const grades = [0, 5, 30, 60, 200, 400].map(maths.grade);
+  assert.deepEqual(grades, ["A+", "A", "B", "C", "D", "F"]);
+  assert.equal(maths.grade(null), "");
+});
+
+test("uploads that stand at 100 % long before S3 answers were buffered on the way", () => {
+  const body = (full, end, bytes = 8 << 20) => ({ start: 0, full, end, bytes });
+  assert.equal(maths.wasBuffered([body(500, 3000)]), true);
+  assert.equal(maths.wasBuffered([body(2500, 3000)]), false);
+  assert.equal(maths.wasBuffered([body(8000, 9500)]), false); // under a fifth of the transfer
+  assert.equal(maths.wasBuffered([body(500, 3000), body(2500, 3000), body(2500, 3000)]), false);
+  assert.equal(maths.wasBuffered([body(null, 3000)]), false);
+  // A socket's own buffer takes small bodies at once, which says nothing about the way.
+  assert.equal(maths.wasBuffered([body(10, 3000, 1 << 20)]), false);
+  assert.equal(maths.wasBuffered([]), false);
+});
+
+test("files a second count what was under way by its share", () => {
+  const files = [{ start: 0, end: 500 }, { start: 500, end: 1000 }, { start: 900, end: 1100 }];
+  near(maths.filesPerSecond(files, 0, 1000), 2.5);
+  assert.equal(maths.filesPerSecond([], 0, 0), 0);
+});
+
+test("half the spread by the mean is what “varied” says", () => {
+  near(maths.plusMinus([1, 90, 110, 100, 100]), 0.1);
+  assert.equal(maths.plusMinus([1, 2, 3]), null);
+});
+
+test("bytes moved are those that were acknowledged or read", () => {
+  const figures = {
+    upload: { bytes: 100 }, upload_single: { bytes: 10 }, download: { bytes: 1000 },
+    small_put: { files: 3, bytes: 7 }, small_get: { files: 2, bytes: 7 }, multipart: { ok: true },
+  };
+  const parts = { parts: [{ bytes: 5 }, { bytes: 1 }] };
+  assert.deepEqual(maths.bytesMoved(figures, parts), { bytes_up: 137, bytes_down: 1014, bytes_used: 1151 });
+  assert.equal(maths.bytesMoved({}, null).bytes_used, 0);
+});
+
+// --- The estimators on links that are known ---------------------------------------------------
+
+/** Streams that share `rate` bytes a ms and choose sizes as the page does; acknowledged bodies. */
+function simulatedUpload(rate, seconds, { streams = 4, slowStartMs = 0 } = {}) {
+  const done = [];
+  const flights = Array.from({ length: streams }, () => ({ start: 0, size: 256 << 10, left: 256 << 10 }));
+  for (let now = 0; now < seconds * 1000; now += 1) {
+    const share = (rate * Math.min(1, slowStartMs ? now / slowStartMs : 1)) / streams;
+    for (const flight of flights) {
+      flight.left -= share;
+      if (flight.left > 0) continue;
+      const end = now + 1;
+      done.push({ start: flight.start, end, bytes: flight.size });
+      const size = maths.nextSize(flight.size, end - flight.start, 128 << 10, 32 << 20);
+      Object.assign(flight, { start: end, size, left: size });
+    }
+  }
+  return done;
+}
+
+function uploadRate(rate, options) {
+  const done = simulatedUpload(rate, 20, options);
+  const bytesIn = (from, to) => maths.acknowledgedBytes(done, from, to);
+  const window = maths.windowOf(0, 12_000, 2500, null);
+  return maths.figures({ bytesIn, start: 0, window, streams: 4, bytes: 0 }).mbps;
+}
+
+for (const mbit of [2, 20, 100, 400]) {
+  test(`uploads at ${mbit} Mbit/s are measured within 1 %, and at half the rate half of it`, () => {
+    const bytesPerMs = mbit * 125;
+    const whole = uploadRate(bytesPerMs);
+    near(whole / mbit, 1, 0.01);
+    near(uploadRate(bytesPerMs / 2) / whole, 0.5, 0.01);
+    // A slow beginning is not in the window (as long as bodies are shorter than the warm-up).
+    if (mbit >= 20) near(uploadRate(bytesPerMs, { slowStartMs: 2000 }) / mbit, 1, 0.02);
+  });
+}

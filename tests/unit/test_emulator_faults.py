@@ -32,6 +32,18 @@ def test_own_code_and_message():
         Fault(status=418)
 
 
+def test_headers_of_an_error_and_answers_that_a_proxy_has_touched():
+    faults = Faults()
+    faults.add("media", status=301, headers={"x-amz-bucket-region": "us-west-2"})
+    faults.add("media", hide_cors=True, methods="GET")
+    faults.add("media", corrupt=True, methods="GET")
+    effect = faults.effect("media", "GET", "k")
+    assert effect.error.headers == {"x-amz-bucket-region": "us-west-2"}
+    assert (effect.hide_cors, effect.corrupt) == (True, True)
+    put = faults.effect("media", "PUT", "k")
+    assert (put.hide_cors, put.corrupt) == (False, False)
+
+
 def test_count():
     faults = Faults()
     faults.add("media", status=503, count=2)

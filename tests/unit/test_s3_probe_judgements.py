@@ -304,10 +304,11 @@ def test_lifecycle_rules_stay_below_the_runs() -> None:
 
 
 def test_objects_that_stay_are_listed_with_a_lifecycle_rule() -> None:
-    removal = Removal(objects=1, size=10, left=["a", "b"], refusal=reply(403, "AccessDenied", "x"))
+    removal = Removal(objects=1, size=10, left=["a", "b"], left_size=33_000_000,
+                      refusal=reply(403, "AccessDenied", "x"))  # fmt: skip
     outcome = judge_removal(CONFIG, removal)
     assert outcome.status == "fail"
-    assert "2 test objects could not be removed from studio-main: a, b" in outcome.message
+    assert "2 test objects (33 MB) could not be removed from studio-main: a, b" in outcome.message
     assert "speedtest-runs" in outcome.paste
 
 

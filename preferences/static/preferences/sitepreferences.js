@@ -10,7 +10,8 @@ for (const link of document.querySelectorAll("#error-summary a[href^='#']")) {
     const field = document.getElementById(link.hash.slice(1));
     if (!field) return;
     event.preventDefault();
-    field.closest("details").open = true;
+    const category = field.closest("details");
+    if (category) category.open = true;
     field.focus();
     if (link.dataset.line && field.tagName === "TEXTAREA") showPlace(field, link.dataset);
   });

@@ -70,6 +70,14 @@ export function variation(rates) {
   return most > 0 ? (most - Math.min(...last)) / most : null;
 }
 
+/** Half the spread of the last four one-second means by their mean, for “varied ±x %”; or null. */
+export function plusMinus(rates) {
+  if (rates.length < 4) return null;
+  const last = rates.slice(-4);
+  const mean = last.reduce((sum, rate) => sum + rate, 0) / 4;
+  return mean > 0 ? (Math.max(...last) - Math.min(...last)) / 2 / mean : null;
+}
+
 /**
  * Why a phase is over: "cap", "time", "steady", or "" when it goes on.
  * elapsed: since its start; rates: one-second means after the warm-up.
@@ -116,19 +124,79 @@ export function figures({ bytesIn, start, window, streams, bytes }) {
   const rates = secondRates(bytesIn, window.from, window.to);
   const differ = variation(rates);
   const warm = window.from - start;
+  const rate = mbps(bytesIn(window.from, window.to), span);
   return {
-    mbps: mbps(bytesIn(window.from, window.to), span),
+    mbps: rate,
     warm_mbps: warm > 0 ? mbps(bytesIn(start, window.from), warm) : 0,
+    warm_seconds: warm / 1000,
+    ramp_ms: rampLoss(bytesIn(start, window.from), warm, rate),
+    rates: secondRates(bytesIn, start, window.to),
     p10: percentile(rates, 0.1),
     p50: percentile(rates, 0.5),
     p90: percentile(rates, 0.9),
     seconds: span / 1000,
     variation: differ,
+    plus_minus: plusMinus(rates),
     steady: differ !== null && differ <= 0.05,
     short: window.short,
     streams,
     bytes,
   };
+}
+
+/** What the begin cost: `ms` went by, but at `rate` its bytes would have taken less. */
+export function rampLoss(bytes, ms, rate) {
+  return rate > 0 ? Math.max(0, ms - (bytes * 8) / (rate * 1000)) : 0;
+}
+
+/**
+ * Latency under load out of probes {start, ms, lost} since `from`; the first of all sets a
+ * connection up and does not count. A lost probe counts as the time it was waited for.
+ */
+export function loadedFigures(probes, from, idleMedian) {
+  const counted = probes.slice(1).filter((probe) => probe.start >= from);
+  if (!counted.length) return {};
+  const times = counted.map((probe) => probe.ms);
+  const median = percentile(times, 0.5);
+  const more = idleMedian === undefined ? null : Math.max(0, median - idleMedian);
+  return {
+    loaded_median_ms: median,
+    loaded_p95_ms: percentile(times, 0.95),
+    loaded_more_ms: more,
+    loaded_lost: counted.filter((probe) => probe.lost).length,
+    grade: grade(more),
+  };
+}
+
+/** A mark for how much a full line delays everything else, in milliseconds. */
+export function grade(more) {
+  if (more === null) return "";
+  const limits = [[5, "A+"], [30, "A"], [60, "B"], [200, "C"], [400, "D"]];
+  return limits.find(([limit]) => more < limit)?.[1] ?? "F";
+}
+
+/** A socket's own buffer may take a whole body of up to this size: those tell nothing. */
+const SOCKET_BUFFER = 4 << 20;
+
+/**
+ * Whether uploads were taken in well before S3 had them: {start, full, end, bytes}, `full` when
+ * progress stood at 100 %. So it is when that holds for most of the bytes of larger bodies.
+ */
+export function wasBuffered(requests) {
+  let late = 0;
+  let all = 0;
+  for (const { start, full, end, bytes } of requests) {
+    if (bytes <= SOCKET_BUFFER) continue;
+    all += bytes;
+    if (full !== null && end - full > Math.max(1000, 0.2 * (end - start))) late += bytes;
+  }
+  return all > 0 && late > all / 2;
+}
+
+/** Files a second from their requests {start, end}: each counts evenly over its time. */
+export function filesPerSecond(requests, from, to) {
+  const files = requests.map(({ start, end }) => ({ start, end, bytes: 1 }));
+  return to > from ? acknowledgedBytes(files, from, to) / ((to - from) / 1000) : 0;
 }
 
 /** Idle latency out of the times of sequential requests; the first ones set the connection up. */
@@ -140,6 +208,17 @@ export function idleFigures(times, dropped) {
     idle_p95_ms: percentile(counted, 0.95),
     jitter_ms: jitter(counted),
   };
+}
+
+/** What the phases moved, each way; `parts` are the multipart upload's links. */
+export function bytesMoved(figures, parts) {
+  const file = (group) => (group ? group.files * group.bytes : 0);
+  const object = (parts?.parts ?? []).reduce((sum, part) => sum + part.bytes, 0);
+  const up = (figures.upload?.bytes ?? 0) + (figures.upload_single?.bytes ?? 0)
+    + file(figures.small_put) + (figures.multipart ? object : 0);
+  const down = (figures.download?.bytes ?? 0) + (figures.download_single?.bytes ?? 0)
+    + file(figures.small_get) + (figures.resume ? object : 0);
+  return { bytes_up: up, bytes_down: down, bytes_used: up + down };
 }
 
 /** Bytes for people, decimal. */
@@ -156,10 +235,15 @@ export function rateText(rate) {
   return rate >= 99.95 ? rate.toFixed(0) : rate.toFixed(1);
 }
 
-/** "1 min 27 s" for a file of `bytes` at `rate`. */
-export function fileTime(bytes, rate) {
-  if (!(rate > 0)) return "–";
-  const seconds = (bytes * 8) / (rate * 1e6);
+/** Seconds for a file of `bytes` at `rate`, after a beginning that costs `lossMs`. */
+export function fileSeconds(bytes, rate, lossMs = 0) {
+  return rate > 0 ? lossMs / 1000 + (bytes * 8) / (rate * 1e6) : null;
+}
+
+/** "1 min 27 s" for a file of `bytes` at `rate`, after a beginning that costs `lossMs`. */
+export function fileTime(bytes, rate, lossMs = 0) {
+  const seconds = fileSeconds(bytes, rate, lossMs);
+  if (seconds === null) return "–";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const whole = Math.round(seconds);

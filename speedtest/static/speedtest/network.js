@@ -52,11 +52,12 @@ export function put(url, body, { signal, onProgress, timeoutMs = 0 } = {}) {
     request.upload.onprogress = (event) => onProgress?.(event.loaded);
     request.onload = () => {
       signal?.removeEventListener("abort", abort);
+      const headers = readableHeaders(request);
       resolve({
         status: request.status,
         text: request.responseText,
-        etag: request.getResponseHeader("ETag"),
-        requestId: request.getResponseHeader("x-amz-request-id") ?? "",
+        etag: headers.get("etag") ?? null,
+        requestId: headers.get("x-amz-request-id") ?? "",
         start,
         end: performance.now(),
       });
@@ -75,6 +76,15 @@ export function put(url, body, { signal, onProgress, timeoutMs = 0 } = {}) {
     signal?.addEventListener("abort", abort, { once: true });
     request.send(body);
   });
+}
+
+/** The headers that CORS lets the page read; asking for one by name would be an error if not. */
+function readableHeaders(request) {
+  const pairs = request.getAllResponseHeaders().trim().split(/\r?\n/).map((line) => {
+    const at = line.indexOf(":");
+    return [line.slice(0, at).trim().toLowerCase(), line.slice(at + 1).trim()];
+  });
+  return new Map(pairs);
 }
 
 /** <Code> and <Message> of S3's error document. */

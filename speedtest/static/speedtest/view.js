@@ -1,0 +1,122 @@
+// Pieces of the page that tests are shown with.
+
+export const STATUS_TEXT = {
+  pass: "✓ pass", warn: "! look", fail: "✕ fail", skip: "– not run", wait: "… waiting", run: "… running",
+};
+
+export function element(name, className = "", text = "") {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+/** Speaks through one polite live region, at most once in five seconds: the newest message wins. */
+export function announcer(region, { every = 5000, now = () => performance.now(), later = setTimeout } = {}) {
+  let last = -Infinity;
+  let waiting = "";
+  let timer = 0;
+  return function say(text) {
+    if (text === waiting) return;
+    waiting = text;
+    if (timer) return;
+    timer = later(() => {
+      timer = 0;
+      last = now();
+      region.textContent = waiting;
+    }, Math.max(0, last + every - now()));
+  };
+}
+
+export function documentView([title, text], open) {
+  const details = element("details", "st-document");
+  details.open = open;
+  details.append(element("summary", "", title));
+  const pre = element("pre", "", text);
+  pre.tabIndex = 0;
+  pre.setAttribute("aria-label", title);
+  const copy = element("button", "st-button small", "Copy");
+  copy.type = "button";
+  copy.setAttribute("aria-label", `Copy: ${title}`);
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = "Copied";
+    } catch {
+      // Without https there is no clipboard: select it, so that one key press copies.
+      getSelection().selectAllChildren(pre);
+      copy.textContent = "Selected: press Ctrl+C";
+    }
+    setTimeout(() => { copy.textContent = "Copy"; }, 3000);
+  });
+  details.append(copy, pre);
+  return details;
+}
+
+export function statusView(status) {
+  return element("span", `st-status ${status}`, STATUS_TEXT[status]);
+}
+
+export function fixView(text) {
+  const fix = element("p", "st-fix");
+  fix.append(element("strong", "", "What to do: "), text);
+  return fix;
+}
+
+/** A link to where the remedy is filled in, [text, address]. */
+export function actionView([text, address]) {
+  const link = element("a", "", text);
+  link.href = address;
+  const line = element("p", "st-fix");
+  line.append(link);
+  return line;
+}
+
+export function findingView(finding) {
+  const item = element("li", `st-finding ${finding.status}`);
+  item.dataset.check = finding.check;
+  const head = element("div", "st-finding-head");
+  head.append(statusView(finding.status), element("strong", "", finding.title));
+  const facts = [
+    Number.isFinite(finding.ms) ? `${Math.round(finding.ms)} ms` : "",
+    finding.call,
+    finding.code,
+  ].filter(Boolean);
+  if (facts.length) head.append(element("span", "st-facts", facts.join(" · ")));
+  item.append(head);
+  if (finding.message) item.append(element("p", "st-message", finding.message));
+  if (finding.fix) item.append(fixView(finding.fix));
+  item.append(...(finding.actions ?? []).map(actionView));
+  for (const text of finding.documents ?? []) item.append(documentView(text, false));
+  if (finding.request_id && finding.status !== "pass") {
+    item.append(element("p", "st-quiet", `S3 request id ${finding.request_id}`));
+  }
+  return item;
+}
+
+/** A list of checks that wait, [[check, title], ...]. */
+export function waitingList(list, checks) {
+  list.replaceChildren(
+    ...checks.map(([check, title]) => findingView({ check, title, status: "wait" })),
+  );
+}
+
+/** Put a finding into its place of the list; the next one is shown as running. */
+export function show(list, finding) {
+  const place = list.querySelector(`[data-check="${CSS.escape(finding.check)}"]`);
+  const view = findingView(finding);
+  if (place) place.replaceWith(view);
+  else list.append(view);
+  const next = list.querySelector(".st-finding.wait .st-status");
+  if (next) next.textContent = STATUS_TEXT.run;
+}
+
+/** What still waits was not run. */
+export function settle(list) {
+  for (const item of list.querySelectorAll(".st-finding.wait")) {
+    const title = item.querySelector("strong").textContent;
+    item.replaceWith(findingView({
+      check: item.dataset.check, title, status: "skip", message: "Not run: the test ended before.",
+    }));
+  }
+}

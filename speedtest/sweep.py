@@ -1,0 +1,24 @@
+"""What no page came back to clean up: tests that were left, and objects older than an hour."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from preferences.snapshot import Preferences
+from speedtest import steps
+from speedtest.ending import end_left_behind
+
+
+def sweep(preferences: Preferences, now: datetime) -> Iterator[tuple[str, str]]:
+    """End left-behind tests, then remove old test objects from every configuration's bucket.
+
+    Yields (status, sentence) as it goes: pass, warn or fail. Safe to run at any time: what a
+    running test has made is younger than an hour.
+    """
+    while ended := end_left_behind(preferences, now):
+        for run in ended:
+            told = [one["message"] for one in run.cleanup] or [run.verdict]
+            status = "fail" if any(one["status"] == "fail" for one in run.cleanup) else "pass"
+            yield status, f"Ended the test of {run}: {' '.join(told)}"
+    for config in preferences.configurations.values():
+        finding = steps.remove_old(config)
+        yield finding.status, f"{config.name}: {finding.message}"
