@@ -14,11 +14,11 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
+    HttpResponseNotAllowed,
     JsonResponse,
     StreamingHttpResponse,
 )
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_POST
 
 from preferences.addresses import client_address
 from preferences.bucket_tests import run_checks, tested
@@ -37,18 +37,18 @@ WORDS = {
 """Each status as a mark and in words."""
 
 
-@require_POST
 def preview(request: HttpRequest, *, model_admin: ModelAdmin) -> HttpResponse:
     """Answer “Which bucket?”; who may see the preferences may ask."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
     answer = which_bucket(_typed(request), request.POST, request.user, client_address(request))
     if wants_json(request):
         return JsonResponse(asdict(answer))
     return _page(model_admin, request, "preview", "Which bucket?", answer=answer)
 
 
-@require_POST
 def test(request: HttpRequest, *, model_admin: ModelAdmin) -> HttpResponseBase:
     """Run “Test the buckets”; only for who may change the preferences.
 
@@ -56,6 +56,8 @@ def test(request: HttpRequest, *, model_admin: ModelAdmin) -> HttpResponseBase:
     """
     if not model_admin.has_change_permission(request):
         raise PermissionDenied
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
     typed = _typed(request)
     origin = f"{request.scheme}://{request.get_host()}"
     if wants_json(request):
