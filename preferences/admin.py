@@ -20,7 +20,11 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
-from preferences import locks, try_views
+from preferences import (
+    locks,
+    token_admin,  # noqa: F401 (registers the API tokens)
+    try_views,
+)
 from preferences.addresses import client_address, parse_ranges
 from preferences.differences import difference
 from preferences.forms import (

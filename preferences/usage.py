@@ -52,14 +52,18 @@ class InUse(Exception):
     code = "in-use"
 
     def __init__(self, left: Iterable[Left]) -> None:
-        self.left = tuple(left)
-        super().__init__(" ".join(one.message for one in self.left))
+        self.sentences = tuple(one.message for one in left)
+        super().__init__(" ".join(self.sentences))
 
 
 class RenameRefused(ValueError):
     """What is said to be a rename is none; nothing was saved."""
 
     code = "bad-rename"
+
+    def __init__(self, sentence: str) -> None:
+        self.sentences = (sentence,)
+        super().__init__(sentence)
 
 
 def follow(values: Mapping[str, Any], renames: Mapping[str, str]) -> dict[str, Any]:

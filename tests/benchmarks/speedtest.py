@@ -35,6 +35,9 @@ SHORT_PLAN = {
 }
 WITHIN = {"bytes": 5.0, "curl": 10.0}
 """Percent."""
+DOWNLOADS = ("download", "download_single")
+FILLED, ATTEMPTS = 0.93, 3
+"""Of the link's rate, what a run has to deliver to be taken; how often it is tried."""
 
 
 class Link:
@@ -118,8 +121,20 @@ class Bench:
         self.bucket_url = bucket_url
 
     def measure(self, rate: float, delay: float | None) -> dict[str, Any]:
-        """Run one test through a link of `rate` Mbit/s; print and return its figures."""
+        """Run a test through a link of `rate` Mbit/s; print and return its figures.
+
+        On a busy machine neither page nor curl gets the link's rate, each at another moment; such
+        a run is printed and repeated.
+        """
         delay = DELAYS.get(rate, 10) if delay is None else delay
+        for _ in range(ATTEMPTS):
+            figures, filled = self._measure_once(rate, delay)
+            if filled >= FILLED:
+                break
+            print(f"  The link was filled to {filled:.0%} only: the machine is busy.")
+        return figures
+
+    def _measure_once(self, rate: float, delay: float) -> tuple[dict[str, Any], float]:
         target = urlsplit(self.bucket_url).netloc
         with child(
             "tests.benchmarks.link", target, f"--rate={rate}", f"--delay={delay}"
@@ -136,7 +151,8 @@ class Bench:
             self._compare_with_curl(config, rate, figures)
             _print_others(figures)
             print(f"  the page's process used {renderer_peak() / MIB:.0f} MiB at most")
-        return figures
+            down = [delivered_mbps(counts["down"], figures[name]) for name in DOWNLOADS]
+        return figures, min(down) / rate
 
     def _prefer(self, url: str) -> Any:
         from preferences.models import SitePreferences

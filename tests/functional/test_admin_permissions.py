@@ -15,7 +15,8 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from preferences.models import PreferenceRevision, SitePreferences, User
+from preferences.models import ApiToken, PreferenceRevision, SitePreferences, User
+from preferences.tokens import new_secret
 from speedtest.models import SpeedTestRun
 
 PEOPLE = ("artist", "staff", "viewer", "changer", "root")
@@ -49,6 +50,11 @@ GET = PREFERENCES | {
     "preferences_user_change": (403, 403, 200, 403, 200),
     "preferences_user_history": (403, 403, 200, 403, 200),
     "preferences_user_delete": (403, 403, 403, 403, 200),
+    "preferences_apitoken_changelist": (403, 403, 200, 403, 200),
+    "preferences_apitoken_add": (403, 403, 403, 403, 200),
+    "preferences_apitoken_change": (403, 403, 200, 403, 200),
+    "preferences_apitoken_history": (403, 403, 200, 403, 200),
+    "preferences_apitoken_delete": (403, 403, 403, 403, 403),
     "auth_user_password_change": (403, 403, 403, 403, 200),
     "auth_group_changelist": (403, 403, 200, 403, 200),
     "auth_group_add": (403, 403, 403, 403, 200),
@@ -68,6 +74,8 @@ GET = PREFERENCES | {
 }
 OUTSIDE = {
     "preferences:account": (200, 200, 200, 200, 200),
+    "preferences:tokens": (200, 200, 200, 200, 200),
+    "preferences:revoke-token": (405, 405, 405, 405, 405),
     "preferences:site": (403, 403, 302, 302, 302),
 }
 
@@ -100,8 +108,12 @@ def world(site) -> dict[str, str]:
         user=target, configuration="main", place="0" * 16, started_at=timezone.now(), state="done"
     )
     group = Group.objects.get(name="Media admins")
+    token = ApiToken(user=target, name="farm")
+    new_secret(token)
+    token.save()
     objects = {
         "preferences_user": target.pk,
+        "preferences_apitoken": token.pk,
         "auth_user": target.pk,
         "auth_group": group.pk,
         "media_mediafile": media_file.pk,
@@ -122,7 +134,8 @@ def world(site) -> dict[str, str]:
         if name == "auth_user_password_change":
             arguments[name] = [target.pk]
         found[name] = reverse(f"admin:{name}", args=arguments.get(name))
-    return found | {name: reverse(name) for name in OUTSIDE}
+    arguments["preferences:revoke-token"] = [token.pk]
+    return found | {name: reverse(name, args=arguments.get(name)) for name in OUTSIDE}
 
 
 @pytest.fixture
@@ -188,6 +201,7 @@ def state() -> tuple:
         list(User.objects.order_by("pk").values("username", "password", "use_s3_replication")),
         list(Group.objects.order_by("pk").values()),
         SpeedTestRun.objects.count(),
+        list(ApiToken.objects.values()),
     )
 
 

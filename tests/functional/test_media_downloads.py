@@ -347,7 +347,7 @@ def test_anonymous_visitors_are_sent_to_log_in(site, client):
     [
         {"query": "?redirect=0"},
         {"HTTP_ACCEPT": "application/json"},
-        {"HTTP_AUTHORIZATION": "Bearer nonsense"},
+        {"HTTP_AUTHORIZATION": "Token nonsense"},
     ],
 )
 def test_a_script_gets_401_and_never_a_login_page(site, client, asking):

@@ -322,7 +322,7 @@ def test_the_index_is_in_the_order_of_the_work(client, admin_user):
     ]
     assert [name for name, _ in names] == ["Media", "Site", "People"]
     assert names[1][1][:2] == ["Site Preferences", "Speed Test"]
-    assert names[2][1] == ["Users", "Groups"]
+    assert names[2][1] == ["Users", "Groups", "API tokens"]
     page = text_of(response)
     assert 'href="/admin/speedtest"' in page
     assert '<a class="viewsitelink" href="/">View site</a>' in page

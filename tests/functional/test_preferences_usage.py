@@ -454,3 +454,51 @@ def test_what_the_command_line_cannot_rename(site, entries, rename, returncode, 
     with pytest.raises(CommandError, match=re.escape(message)) as refused:
         command("set", *values, "--rename", rename)
     assert refused.value.returncode == returncode
+
+
+# --- The API --------------------------------------------------------------------------------------
+
+
+def put(admin, entries, query="", **values):
+    return admin.patch(
+        f"/api/preferences/{query}",
+        json.dumps({"s3_configuration": entries} | values),
+        content_type="application/json",
+        headers={"If-Match": f'"{version()}"'},
+    )
+
+
+def test_the_api_keeps_what_is_in_use(site, entries, admin):
+    site.media_file()
+    before = version()
+    response = put(admin, renamed(entries), storage_location="studio-main")
+    assert response.status_code == 422
+    assert response.json()["error"] == "in-use"
+    (error,) = response.json()["errors"]
+    assert (error["field"], error["code"]) == ("s3_configuration", "in-use")
+    assert error["message"].startswith("1 media file is in “main”")
+    assert version() == before
+
+
+def test_the_api_renames(site, entries, admin):
+    site.media_file()
+    response = put(admin, renamed(entries), "?rename=main=studio-main")
+    assert response.status_code == 200, response.content
+    assert response.json()["values"]["storage_location"] == "studio-main"
+    assert response.json()["notices"][-1]["message"].startswith("“main” was renamed")
+    assert MediaFile.objects.get().configuration == "studio-main"
+
+
+def test_the_api_says_where_files_are_expected(site, entries, admin):
+    site.media_file()
+    entries["main"]["bucket"] = "elsewhere"
+    warnings = put(admin, entries).json()["warnings"]
+    assert [one["code"] for one in warnings] == ["moved-place"]
+
+
+@pytest.mark.parametrize(
+    ("rename", "code"), [("main", "invalid"), ("=x", "invalid"), ("a=b", "bad-rename")]
+)
+def test_what_the_api_cannot_rename(site, entries, admin, rename, code):
+    response = put(admin, entries, f"?rename={rename}")
+    assert (response.status_code, response.json()["error"]) == (422, code)

@@ -62,6 +62,11 @@ def test_uploads_come_in_powers_of_two() -> None:
     assert all(math.log2(size).is_integer() for size in found)
 
 
+def test_the_seed_is_named_by_its_size() -> None:
+    assert seed_name(PLAN) == ".speedtest/seed-64MiB-v1.bin"
+    assert seed_name(merged({"seed_bytes": 1000})) == ".speedtest/seed-1000B-v1.bin"
+
+
 def test_cost_is_the_download_at_the_price_of_a_gigabyte() -> None:
     assert egress_cost(PLAN, "standard", 0.09) == pytest.approx(0.045)
     assert egress_cost(PLAN, "thorough", 0.09) == pytest.approx(0.45)
@@ -79,8 +84,3 @@ def test_the_paths_that_a_test_may_store_under_are_few_and_its_own() -> None:
     paths = every_path(".speedtest/runs/x/", PLAN)
     assert len(paths) == len(set(paths)) < 100
     assert all(path.startswith(".speedtest/runs/x/browser/") for path in paths)
-
-
-def test_the_seed_is_named_by_its_size() -> None:
-    assert seed_name(PLAN) == ".speedtest/seed-64MiB-v1.bin"
-    assert seed_name(merged({"seed_bytes": 1000})) == ".speedtest/seed-1000B-v1.bin"

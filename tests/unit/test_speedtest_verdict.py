@@ -1,4 +1,4 @@
-"""The verdict sentence, and what is taken from a browser."""
+"""The verdict sentence, and the findings that are taken from a browser."""
 
 import pytest
 

@@ -138,6 +138,8 @@ export class SpeedTest {
       links,
       violations: this.violations,
       signal: this.signal,
+      fromWorker: this.asked.mode === "quick" ? null
+        : () => this.#inWorker({ type: "reach", host: links.host }),
       replay: (what, said) => this.ask(this.#urls.replay, { what, said }, this.signal).then(json),
       complete: (etag) => this.ask(
         this.#urls.complete, { upload_id: links.multipart.upload_id, etag }, this.signal,
