@@ -40,6 +40,7 @@ from preferences.saving import (
     save_preferences,
     values_of,
 )
+from preferences.usage import InUse, RenameRefused, follow
 from preferences.validation import Finding, Validated, validate
 from shotmedia.middleware import json_problem
 
@@ -98,6 +99,14 @@ _COMMENT = Query(
     max_length=PreferenceRevision.MAX_COMMENT,
     description="Why this change? Shown in History.",
 )
+_RENAME = Query(
+    [],
+    description=(
+        "`old=new`: the configuration `old` is called `new` from now on, and its media files, open "
+        "uploads and the fields that name it go along. Without it, a configuration that media "
+        "files use cannot be left out (error code `in-use`)."
+    ),
+)
 _BEFORE = Query(LAST_NUMBER, ge=0, le=LAST_NUMBER, description="Only older than this.")
 _LIMIT = Query(50, ge=1, le=500)
 _NUMBER = Path(..., ge=0, le=LAST_NUMBER)
@@ -137,10 +146,11 @@ def replace_preferences(
     response: HttpResponse,
     values: NewValues,
     comment: str = _COMMENT,
+    rename: list[str] = _RENAME,
     if_match: str = _IF_MATCH,
 ) -> Any:
     """Set all preferences; all of it or nothing."""
-    return _write(request, response, values.dict(), comment, if_match)
+    return _write(request, response, values.dict(), comment, rename, if_match)
 
 
 @api.patch(
@@ -154,6 +164,7 @@ def change_preferences(
     response: HttpResponse,
     values: SomeNewValues,
     comment: str = _COMMENT,
+    rename: list[str] = _RENAME,
     if_match: str = _IF_MATCH,
 ) -> Any:
     """Set some preferences; all of it or nothing. The result is validated as a whole.
@@ -165,7 +176,7 @@ def change_preferences(
     fixed = [_remark(field, "locked", _locked(field)) for field in given if field in locked()]
     if fixed:
         raise Refused(422, "locked", "Nothing was saved: the environment sets a value.", fixed)
-    return _write(request, response, given, comment, if_match)
+    return _write(request, response, given, comment, rename, if_match)
 
 
 @api.get(
@@ -208,6 +219,7 @@ def _write(
     response: HttpResponse,
     given: dict[str, Any],
     comment: str,
+    rename: list[str],
     if_match: str,
 ) -> dict[str, Any]:
     _may_change(request.user)
@@ -218,7 +230,8 @@ def _write(
     if isinstance(given.get("s3_configuration"), dict):
         given["s3_configuration"] = canonical(given["s3_configuration"])
     wanted, skipped = merged(given, row)
-    validated = validate(wanted)
+    renames = _renames(rename)
+    validated = validate(follow(wanted, renames))
     if validated.errors:
         raise Refused(
             422, "invalid", "Nothing was saved: some values cannot work.",
@@ -232,7 +245,13 @@ def _write(
             source=PreferenceSource.API,
             address=client_address(request),
             comment=comment,
+            renames=renames,
         )
+    except (InUse, RenameRefused) as error:
+        raise Refused(
+            422, error.code, "Nothing was saved: a configuration is in use, or no rename.",
+            [_remark("s3_configuration", error.code, sentence) for sentence in error.sentences],
+        ) from error  # fmt: skip
     except Conflict as conflict:
         raise Refused(
             409, "conflict", f"Nothing was saved: {conflict.who} saved revision {conflict.version} "
@@ -240,6 +259,13 @@ def _write(
         ) from conflict  # fmt: skip
     _head(response, saved.version)
     return _done(saved, validated, skipped)
+
+
+def _renames(given: Iterable[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    if not all(old and new for old, _, new in pairs):
+        raise Refused(422, "invalid", "A rename is written old=new, such as main=studio-main.")
+    return {old: new for old, _, new in pairs}
 
 
 def _locked(field: str) -> str:
@@ -251,8 +277,14 @@ def _done(saved: Saved, validated: Validated, skipped: tuple[str, ...]) -> dict[
         "revision": saved.version,
         "changes": saved.changes,
         "values": validated.values,
-        "warnings": _remarks(validated.warnings, "warning"),
-        "notices": _remarks(validated.notices, "notice"),
+        "warnings": [
+            *_remarks(validated.warnings, "warning"),
+            *(_remark("s3_configuration", "moved-place", text) for text in saved.warnings),
+        ],
+        "notices": [
+            *_remarks(validated.notices, "notice"),
+            *(_remark("s3_configuration", "renamed", text) for text in saved.moved),
+        ],
         "skipped": [{"field": field, "message": _locked(field)} for field in skipped],
     }
 
