@@ -47,7 +47,7 @@ from preferences.saving import (
     save_preferences,
     values_of,
 )
-from preferences.snapshot import current_preferences
+from preferences.snapshot import Preferences, current_preferences
 from preferences.trying import USUAL_AGE
 from preferences.usage import InUse
 from preferences.validation import Finding, Validated, validate
@@ -360,7 +360,8 @@ class UserAdmin(DjangoUserAdmin):
         fieldsets = list(super().get_fieldsets(request, obj))
         if obj is None:
             return fieldsets
-        description = "" if current_preferences().replica else _no_effect(request)
+        preferences = current_preferences()
+        description = "" if preferences.replica else _no_effect(request, preferences)
         options = {"fields": ("use_s3_replication",), "description": description}
         return [*fieldsets[:2], ("Media replication", options), *fieldsets[2:]]
 
@@ -431,9 +432,9 @@ def _change(old: str, new: str) -> str:
     return f"Use S3 Replication: {old} → {new}"
 
 
-def _no_effect(request: HttpRequest) -> str:
+def _no_effect(request: HttpRequest, preferences: Preferences) -> str:
     text = "Has no effect now: S3 Bucket for Replication is empty."
-    if current_preferences().replica_name:
+    if preferences.replica_name:
         text = "Has no effect now: S3 Bucket for Replication names a configuration without use."
     if not request.user.may_see_preferences():
         return text

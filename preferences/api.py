@@ -28,19 +28,18 @@ from preferences.api_schemas import (
 )
 from preferences.exchange import ExchangeError, field_named
 from preferences.locks import locked, variable_of
-from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
+from preferences.models import PreferenceRevision, PreferenceSource, User
 from preferences.reader import canonical
 from preferences.saving import (
     FIELDS,
     Conflict,
     Saved,
     as_row,
+    current_row,
     merged,
-    read_row,
     save_preferences,
     values_of,
 )
-from preferences.snapshot import preferences_at
 from preferences.usage import InUse, RenameRefused, follow
 from preferences.validation import Finding, Validated, validate
 from shotmedia.middleware import json_problem
@@ -128,7 +127,7 @@ def read_preferences(
 ) -> Any:
     """Answer the preferences by name. The ETag is the number of the revision in force."""
     _may_see(request.user)
-    row = _row()
+    row = current_row()
     _head(response, row.version)
     if _etag(row.version) in [tag.removeprefix("W/") for tag in parse_etags(if_none_match)]:
         return Status(304, None)
@@ -226,7 +225,7 @@ def _write(
     _may_change(request.user)
     if not comment.isprintable():
         raise Refused(422, "invalid", "The comment must be one line of printable characters.")
-    row = _row()
+    row = current_row()
     _must_match(if_match, row.version)
     if isinstance(given.get("s3_configuration"), dict):
         given["s3_configuration"] = canonical(given["s3_configuration"])
@@ -267,14 +266,6 @@ def _renames(given: Iterable[str]) -> dict[str, str]:
     if not all(old and new for old, _, new in pairs):
         raise Refused(422, "invalid", "A rename is written old=new, such as main=studio-main.")
     return {old: new for old, _, new in pairs}
-
-
-def _row() -> SitePreferences:
-    """Return the row, in line with what the environment sets; one read once that is so."""
-    row = read_row()
-    if preferences_at(row.version).version != row.version:
-        row = read_row()
-    return row
 
 
 def _locked(field: str) -> str:

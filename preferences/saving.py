@@ -227,9 +227,14 @@ def read_row() -> SitePreferences:
 
 
 def current_row() -> SitePreferences:
-    """Return the row for a page or a command, in line with what the environment fixes."""
-    snapshot.current_preferences()
-    return read_row()
+    """Return the row for a page or a command, in line with what the environment fixes.
+
+    One read, once this process has parsed the version.
+    """
+    row = read_row()
+    if snapshot.preferences_at(row.version).version != row.version:
+        row = read_row()
+    return row
 
 
 def restore_comment(number: int, comment: str) -> str:

@@ -223,3 +223,14 @@ test("without a test file only what uploads is measured", async () => {
   assert.equal(figures.upload.loaded_median_ms, undefined);
   assert.ok(figures.upload.mbps > 0);
 });
+
+test("bodies cannot be compressed and no two begin alike", async () => {
+  const { deflateSync } = await import("node:zlib");
+  const { Bodies } = await import("../../speedtest/static/speedtest/network.js");
+  const bodies = new Bodies(1 << 20);
+  const bytes = async (blob) => Buffer.from(await blob.arrayBuffer());
+  const [first, second] = [await bytes(bodies.take(3 << 20)), await bytes(bodies.take(128 * KIB))];
+  assert.equal(first.length, 3 << 20);
+  assert.ok(deflateSync(first.subarray(0, 1 << 20)).length > 0.999 * (1 << 20));
+  assert.notDeepEqual(first.subarray(0, 64), second.subarray(0, 64));
+});
