@@ -25,10 +25,11 @@ from media.content_types import disposition
 from media.copies import circuit_of, learn, look_for_copy, remember
 from media.models import MediaFile, ReplicaCopy
 from media.replication import Decision, Facts, Reason, Source, decide, explain, settle
-from media.rows import LAST_ID, download_row
+from media.rows import LAST_ID, Row, TokenRow, download_row, download_row_by_token
 from preferences.addresses import client_address
 from preferences.models import User
 from preferences.snapshot import Preferences, current_preferences, preferences_at
+from preferences.tokens import Standing, bad_token, bearer, holds, note_use, read_token
 from shotmedia.metrics import DECISIONS
 from shotmedia.middleware import (
     json_login_required,
@@ -62,6 +63,10 @@ class Subject(NamedTuple):
     user_id: int
 
 
+Loaded = tuple[Subject | None, int]
+"""The subject (None: no such media file) and the preferences' version."""
+
+
 @lru_cache(maxsize=4096)
 def _auth_hashes(password: str, secret_key: str, fallbacks: tuple[str, ...]) -> tuple[str, ...]:
     user = User(password=password)
@@ -78,11 +83,8 @@ def _proves(auth_hash: str, password: str) -> bool:
     return any(constant_time_compare(auth_hash, good) for good in hashes)
 
 
-def _load(session_key: str, media_file_id: int, now: float) -> tuple[Subject | None, int] | None:
-    """Return the subject (None: no such media file) and the preferences' version.
-
-    None in all when the session is not that of a logged-in, active person.
-    """
+def _load(session_key: str, media_file_id: int, now: float) -> Loaded | None:
+    """Return what a session may download; None when it is not a logged-in, active person's."""
     if not (session_key.isascii() and session_key.isalnum()):
         return None
     row = download_row(min(media_file_id, LAST_ID), session_key)
@@ -90,6 +92,25 @@ def _load(session_key: str, media_file_id: int, now: float) -> tuple[Subject | N
         return None
     if not _proves(row.auth_hash, row.password):
         return None
+    return _loaded(row, media_file_id)
+
+
+def _load_by_token(text: str, media_file_id: int, address: str, now: float) -> Loaded | None:
+    """Return what the API token `text` may download from `address`; None when it is not good."""
+    claim = read_token(text)
+    if claim is None:
+        return None
+    row = download_row_by_token(min(media_file_id, LAST_ID), claim.key)
+    if row is None:
+        return None
+    standing = Standing(*row[: len(Standing._fields)])
+    if not holds(standing, claim, address, now):
+        return None
+    note_use(standing, now)
+    return _loaded(row, media_file_id)
+
+
+def _loaded(row: Row | TokenRow, media_file_id: int) -> Loaded:
     if row.name is None:
         return None, row.version
     subject = Subject(
@@ -204,7 +225,13 @@ def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
     redirect, `?disposition=inline` asks for types on the allow-list to be shown and not saved.
     """
     now = time.time()
-    loaded = _load(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""), media_id, now)
+    token = bearer(request)
+    if token is not None:
+        loaded = _load_by_token(token, media_id, client_address(request), now)
+        if loaded is None:
+            return bad_token()
+    else:
+        loaded = _load(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""), media_id, now)
     if loaded is None:
         if wants_json(request):
             return not_logged_in()
@@ -317,9 +344,10 @@ class Origin:
         }
 
 
-def sources_for(request: HttpRequest, media_files: Sequence[MediaFile]) -> list[Origin]:
+def sources_for(
+    request: HttpRequest, media_files: Sequence[MediaFile], preferences: Preferences
+) -> list[Origin]:
     """Return where each of `media_files` would come from for this person; no S3 call, one query."""
-    preferences = current_preferences()
     copies = _copies_of(media_files, preferences)
     address, now = client_address(request), time.time()
     return [
@@ -334,6 +362,7 @@ def sources_for(request: HttpRequest, media_files: Sequence[MediaFile]) -> list[
 def describe_source(
     request: HttpRequest,
     media_file: MediaFile,
+    preferences: Preferences,
     *,
     user: User | None = None,
     address: str | None = None,
@@ -342,7 +371,6 @@ def describe_source(
 
     `user` and `address` are another person and client address than the request's own (staff).
     """
-    preferences = current_preferences()
     return _origin(
         user or request.user,
         address or client_address(request),
@@ -456,5 +484,5 @@ def source(request: HttpRequest, media_id: int) -> JsonResponse:
         address = request.GET.get("address") or None
         if address and not _is_address(address):
             return json_problem(400, "bad-address", f"“{address}” is not an IP address.")
-    origin = describe_source(request, media_file, user=user, address=address)
+    origin = describe_source(request, media_file, current_preferences(), user=user, address=address)
     return JsonResponse(origin.as_json(), headers={"Cache-Control": "private, no-store"})

@@ -1,11 +1,13 @@
 """People, their sessions, the Site Preferences row and its revisions."""
 
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
 
 class UseS3Replication(models.TextChoices):
@@ -172,3 +174,55 @@ class PreferenceRevision(models.Model):
             PreferenceSource.ENVIRONMENT: "the environment",
             PreferenceSource.INSTALLATION: "the installation",
         }.get(self.source, "somebody else")
+
+
+class ApiToken(models.Model):
+    """A token that a script logs in with, as the person it belongs to (preferences.tokens).
+
+    The token itself is not stored: `key` finds the row, `digest` proves the rest.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(
+        max_length=100, help_text="What uses the token, such as the script and its machine."
+    )
+    key = models.CharField(max_length=16, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+    created_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    """None when it was made on the command line."""
+    expires_at = models.DateTimeField("expires", null=True, editable=False)
+    addresses = models.TextField(
+        blank=True,
+        default="",
+        help_text="Addresses and ranges that may use it, one per line. Empty: from anywhere.",
+    )
+    revoked_at = models.DateTimeField("revoked", null=True, editable=False)
+    last_used_at = models.DateTimeField("last used", null=True, editable=False)
+    """To some ten minutes."""
+
+    class Meta:
+        verbose_name = "API token"
+        verbose_name_plural = "API tokens"
+        default_permissions = ("add", "view", "change")
+        ordering = ("-created", "-pk")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "name"],
+                condition=models.Q(revoked_at=None),
+                name="one_token_of_a_name",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (shot_{self.key}_…)"
+
+    def state(self, now: datetime | None = None) -> str:
+        """Return whether the token can be used: "revoked", "expired" or "active"."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= (now or timezone.now()):
+            return "expired"
+        return "active"

@@ -81,7 +81,10 @@ class SiteAdmin(AdminSite):
             _link("Speed Test", "SpeedTest", "speedtest:page"),
             *[models.pop(name) for name in list(models) if name.startswith("speedtest.")],
         ]
-        people = [models.pop("preferences.User", None), models.pop("auth.Group", None)]
+        people = [
+            models.pop(name, None)
+            for name in ("preferences.User", "auth.Group", "preferences.ApiToken")
+        ]
         sections = [
             _section("Media", "media", _of("media", models)),
             _section("Site", "preferences", site),

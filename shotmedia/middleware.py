@@ -59,7 +59,8 @@ def wants_json(request: HttpRequest) -> bool:
     """Say whether the client asked for JSON or sent it: a script never gets a login page."""
     scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
     return (
-        request.GET.get("redirect") == "0"
+        request.path_info.startswith("/api/")
+        or request.GET.get("redirect") == "0"
         # A browser sends Basic by itself, behind a proxy that asks for a password.
         or scheme not in ("", "basic")
         or request.content_type == "application/json"
@@ -67,10 +68,10 @@ def wants_json(request: HttpRequest) -> bool:
     )
 
 
-def json_problem(status: int, code: str, message: str) -> JsonResponse:
+def json_problem(status: int, code: str, message: str, **more: object) -> JsonResponse:
     """Return what a script is told when its request fails: a code for it, a sentence for people."""
     return JsonResponse(
-        {"error": code, "message": message},
+        {"error": code, "message": message, **more},
         status=status,
         headers={"Cache-Control": "private, no-store"},
     )
@@ -78,7 +79,11 @@ def json_problem(status: int, code: str, message: str) -> JsonResponse:
 
 def not_logged_in() -> JsonResponse:
     """Return the answer for a script that is not logged in."""
-    return json_problem(401, "not-logged-in", "Log in first: this address needs a session.")
+    response = json_problem(
+        401, "not-logged-in", "Log in first: this address needs a session or an API token."
+    )
+    response.headers["WWW-Authenticate"] = 'Bearer realm="Shotmedia"'
+    return response
 
 
 def json_login_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
+from preferences.api import api
 from shotmedia import views
 
 urlpatterns = [
@@ -11,9 +12,12 @@ urlpatterns = [
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("readyz", views.readyz),
     path("metrics", views.metrics),
+    path("api/", api.urls),
     path("", include("media.urls")),
     path("", include("preferences.urls")),
     # Before the admin, whose catch-all would answer 404 (and redirects to a trailing slash).
     path("", include("speedtest.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler404 = views.not_found

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.defaults import page_not_found
 
 from preferences.addresses import client_address, parse_ranges
 from shotmedia.metrics import CONTENT_TYPE_LATEST, exposition
@@ -47,6 +48,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if allowed.find(client_address(request)) is None:
         raise PermissionDenied("METRICS_ADDRESSES does not list your address.")
     return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say that there is nothing at an address: in JSON to scripts (handler404)."""
+    if wants_json(request):
+        return json_problem(404, "not-found", "There is nothing at this address.")
+    return page_not_found(request, exception)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -67,26 +67,26 @@ def _failure(server: list, browser: list) -> tuple[str, str] | None:
         # The browser is the one who knows. A proxy, or another endpoint, may answer it.
         return (
             "warn",
-            f"Your browser gets through, although this server finds: {cors[0]['message']}",
+            f"Your browser gets through, although this server finds: {_short(cors[0])}",
         )
     if cors:
-        lead = cors[0]["message"]
-        return "fail", f"{lead} On the server too: {jobs[0]['message']}" if jobs else lead
+        lead = _short(cors[0])
+        return "fail", f"{lead} On the server too: {_short(jobs[0])}" if jobs else lead
     if jobs and people:
         return "fail", _both(jobs, people, _worked(server), worked)
     if jobs and worked - {"context", "reach"}:
         return (
             "fail",
             "Artists are fine; what this server does itself is not (checking uploads and replica "
-            f"copies): {jobs[0]['message']}",
+            f"copies): {_short(jobs[0])}",
         )
     if jobs:
-        return "fail", jobs[0]["message"]
+        return "fail", _short(jobs[0])
     if people:
         return (
             "fail",
             "The bucket and the site's rights are fine; your browser is kept from the bucket: "
-            f"{people[0]['message']}",
+            f"{_short(people[0])}",
         )
     return None
 
@@ -103,13 +103,18 @@ CAUSES = {
 
 
 def _both(jobs: list, people: list, server: set[str], browser: set[str]) -> str:
-    first = jobs[0]["message"]
+    first = _short(jobs[0])
     if "put" in server & browser:
         return f"Uploads work, downloads do not, here as in your browser: {first}"
     if "get" in server & browser:
         return f"Downloads work, uploads do not, here as in your browser: {first}"
     cause = CAUSES.get(jobs[0]["check"], "the role or a policy of the bucket")
     return f"Neither this server nor your browser gets through; it is {cause}: {first}"
+
+
+def _short(finding: Mapping[str, Any]) -> str:
+    """A finding's message without S3's own words: those stand with the check."""
+    return str(finding["message"]).partition(" S3 said ")[0]
 
 
 def _worked(findings: Findings) -> set[str]:

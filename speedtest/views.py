@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from shotmedia.middleware import allow_hosts
 from shotmedia.s3.config import BucketConfig, ConfigError
 from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from shotmedia.s3.probe import CHECKS
+from shotmedia.s3.probe_judgements import REGION_FACT, Finding
 from shotmedia.s3.probe_record import redacted
 from speedtest import replays, steps
 from speedtest.ending import current_plan as plan
@@ -269,6 +271,16 @@ def _lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
     return response
 
 
+def _actions(run: SpeedTestRun, finding: Finding) -> list[tuple[str, str]]:
+    """Links (text, address) to a remedy that is filled in, and not saved, in Site Preferences."""
+    region = dict(finding.facts).get(REGION_FACT)
+    if not region:
+        return []
+    query = urlencode({"configuration": run.configuration, "use_region": region})
+    page = reverse("admin:preferences_sitepreferences_change", args=["1"])
+    return [(f"Use {region} in Site Preferences", f"{page}?{query}")]
+
+
 @step
 def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Run the server's checks and send each finding as it comes."""
@@ -278,7 +290,7 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
         found: list[dict[str, Any]] = []
         try:
             for finding in steps.server_findings(target, run.path, origin, current):
-                found.append(finding.as_dict())
+                found.append(finding.as_dict() | {"actions": _actions(run, finding)})
                 yield found[-1]
         finally:
             SpeedTestRun.objects.filter(pk=run.pk).update(server_findings=found)

@@ -369,7 +369,7 @@ class _Probe:
                 "DNS",
                 fix="Check the server's resolver, the region and the bucket's name.",
             )
-        facts = [(host, ", ".join(link.addresses))]
+        facts = [(f"Addresses of {host}", ", ".join(link.addresses))]
         if link.local_address:
             facts.append(("Address of this server", link.local_address))
         if link.addresses == (host,):
@@ -393,13 +393,13 @@ class _Probe:
                 "DNS",
                 fix="If browsers cannot look it up either, forward the name to the VPC's resolver "
                 "(Route 53 inbound endpoint) or check the endpoint's name.",
-                facts=(*facts, (host, error)),
+                facts=(*facts, (f"Addresses of {host}", error)),
             )
         return Outcome(
             "pass",
             f"{found} The VPC endpoint is {', '.join(addresses[:3])} ({kind_of(addresses)}).",
             "DNS",
-            facts=(*facts, (host, ", ".join(addresses))),
+            facts=(*facts, (f"Addresses of {host}", ", ".join(addresses))),
         )
 
     def _check_tls(self) -> Outcome:

@@ -117,6 +117,8 @@ def about(reply: Reply) -> tuple[str, str, str]:
     return reply.operation, reply.code, reply.request_id
 
 
+REGION_FACT = "Region of the bucket"
+"""Names the fact of a region that is not the configured one."""
 ENTRY = "Corrected entry of S3 Configuration"
 
 
@@ -258,6 +260,7 @@ def judge_bucket(config: BucketConfig, reply: Reply, signed: bool) -> Outcome:
             fix=f"Use {reply.region}: set “region” of “{config.name}” to “{reply.region}”.",
             paste=corrected_entry(config, region=reply.region),
             paste_title=ENTRY,
+            facts=((REGION_FACT, reply.region),),
         )
     if reply.status in (301, 307):
         return Outcome(

@@ -116,8 +116,9 @@ async def _connection(client: socket.socket, target: tuple[str, int], up: Direct
             asyncio.create_task(_pump(up, client, server)),
             asyncio.create_task(_pump(down, server, client)),
         ]
-        # One side's reset ends both; a half that was closed in order lets the other go on.
-        done, waiting = await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
+        # One side's reset ends both, as resets do; a half that was closed in order lets the other
+        # go on.
+        _, waiting = await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
         for pump in waiting:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,9 @@ SHORT_PLAN = {
 }
 WITHIN = {"bytes": 5.0, "curl": 10.0}
 """Percent."""
+DOWNLOADS = ("download", "download_single")
+FILLED, ATTEMPTS = 0.93, 3
+"""Of the link's rate, what a run has to deliver to be taken; how often it is tried."""
 
 
 class Link:
@@ -83,7 +87,7 @@ def file_seconds(figures: dict[str, Any], phase: str, size: int) -> float:
     """The page's "time for a file" (maths.fileSeconds with result.js's beginning)."""
     connect = max(0.0, figures.get("first_ms", 0) - figures.get("idle_median_ms", 0))
     one = figures[phase]
-    return (connect + one["ramp_ms"]) / 1000 + size * 8 / (one["mbps"] * 1e6)
+    return (connect + one["ramp_ms"]) / 1000 + size * 8 / (one.get("file_mbps", one["mbps"]) * 1e6)
 
 
 def main() -> None:
@@ -103,7 +107,9 @@ def main() -> None:
             print(f"\nHalf the rate ({rates[0] / 2:g} for {rates[0]:g} Mbit/s)")
             for phase in ("download", "upload"):
                 ratio = half[phase]["mbps"] / runs[rates[0]][phase]["mbps"]
-                print(f"  {phase:22} {ratio:9.3f} {0.5:9.3f} {error_percent(ratio, 0.5):+7.1f}%   5 %")
+                print(
+                    f"  {phase:22} {ratio:9.3f} {0.5:9.3f} {error_percent(ratio, 0.5):+7.1f}%   5 %"
+                )
 
 
 class Bench:
@@ -115,10 +121,24 @@ class Bench:
         self.bucket_url = bucket_url
 
     def measure(self, rate: float, delay: float | None) -> dict[str, Any]:
-        """Run one test through a link of `rate` Mbit/s; print and return its figures."""
+        """Run a test through a link of `rate` Mbit/s; print and return its figures.
+
+        On a busy machine neither page nor curl gets the link's rate, each at another moment; such
+        a run is printed and repeated.
+        """
         delay = DELAYS.get(rate, 10) if delay is None else delay
+        for _ in range(ATTEMPTS):
+            figures, filled = self._measure_once(rate, delay)
+            if filled >= FILLED:
+                break
+            print(f"  The link was filled to {filled:.0%} only: the machine is busy.")
+        return figures
+
+    def _measure_once(self, rate: float, delay: float) -> tuple[dict[str, Any], float]:
         target = urlsplit(self.bucket_url).netloc
-        with child("tests.benchmarks.link", target, f"--rate={rate}", f"--delay={delay}") as process:
+        with child(
+            "tests.benchmarks.link", target, f"--rate={rate}", f"--delay={delay}"
+        ) as process:
             link = Link(process)
             # The test file is 64 MiB; it need not come over the link.
             _make_seed(self._prefer(self.bucket_url))
@@ -130,7 +150,9 @@ class Bench:
                 _print_phase(phase, figures, counts)
             self._compare_with_curl(config, rate, figures)
             _print_others(figures)
-        return figures
+            print(f"  the page's process used {renderer_peak() / MIB:.0f} MiB at most")
+            down = [delivered_mbps(counts["down"], figures[name]) for name in DOWNLOADS]
+        return figures, min(down) / rate
 
     def _prefer(self, url: str) -> Any:
         from preferences.models import SitePreferences
@@ -191,6 +213,26 @@ class Bench:
         _print_curl("upload", figures, size, seconds)
 
 
+def renderer_peak() -> int:
+    """The most memory in bytes that a page's process of ours has used (Linux)."""
+    parents, peaks = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            status = dict(
+                line.split(":", 1) for line in (folder / "status").read_text().splitlines()
+            )
+            parents[int(folder.name)] = int(status["PPid"])
+            if b"--type=renderer" in (folder / "cmdline").read_bytes():
+                peaks[int(folder.name)] = int(status["VmHWM"].split()[0]) << 10
+
+    def is_ours(pid: int) -> bool:
+        while pid and pid != os.getpid():
+            pid = parents.get(pid, 0)
+        return pid != 0
+
+    return max((peak for pid, peak in peaks.items() if is_ours(pid)), default=0)
+
+
 def _make_seed(config: Any) -> None:
     from shotmedia.s3.probe import test_credentials
     from shotmedia.s3.probe_calls import Caller
@@ -225,13 +267,16 @@ def _print_phase(phase: str, figures: dict[str, Any], counts: dict[str, Any]) ->
 
 def _print_curl(direction: str, figures: dict[str, Any], size: int, seconds: float) -> None:
     ours = file_seconds(figures, f"{direction}_single", size)
-    print(f"  {f'{size // MIB} MiB, s, by curl':22} {ours:9.2f} {seconds:9.2f} "
-          f"{error_percent(ours, seconds):+7.1f}%   {WITHIN['curl']:g} %   ({direction})")  # fmt: skip
+    name, error = f"{size // MIB} MiB, s, by curl", error_percent(ours, seconds)
+    aim = f"{WITHIN['curl']:g} %"
+    print(f"  {name:22} {ours:9.2f} {seconds:9.2f} {error:+7.1f}%   {aim}   ({direction})")
 
 
 def _print_others(figures: dict[str, Any]) -> None:
     latency = figures["idle_median_ms"]
-    loaded = [figures[name].get("loaded_median_ms", float("nan")) for name in ("download", "upload")]
+    loaded = [
+        figures[name].get("loaded_median_ms", float("nan")) for name in ("download", "upload")
+    ]
     print(f"  latency {latency:.1f} ms idle, {loaded[0]:.1f} ms down, {loaded[1]:.1f} ms up; "
           f"files/s {figures.get('small_put', {}).get('files_per_s', 0):.1f} up, "
           f"{figures.get('small_get', {}).get('files_per_s', 0):.1f} down; "
@@ -243,7 +288,10 @@ def site(folder: str, *, short: bool) -> Iterator[Bench]:
     """The site on a database of its own in `folder`, the embedded S3, Chromium logged in."""
     arguments = ["shotmedia.emulator", "--json", "--quiet", "--until-stdin-closes"]
     arguments += [f"--bucket={BUCKET}:us-east-1", f"--access-key={ACCESS_KEY}"]
-    with child(*arguments, f"--secret-key={SECRET_KEY}") as emulator, contextlib.ExitStack() as stack:
+    with (
+        child(*arguments, f"--secret-key={SECRET_KEY}") as emulator,
+        contextlib.ExitStack() as stack,
+    ):
         state = json.loads(emulator.stdout.readline())
         bucket_url = state["buckets"][0]["endpoint"]
         os.environ |= {

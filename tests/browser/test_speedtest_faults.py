@@ -9,11 +9,23 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from preferences.models import User
+from preferences.models import SitePreferences, User
 from speedtest.models import SpeedTestRun
-from tests.browser.test_speedtest_page import PageAs, open_page, start_and_wait, statuses
+from tests.browser.test_speedtest_page import (
+    SHORT,
+    PageAs,
+    open_page,
+    start_and_wait,
+    statuses,
+)
 from tests.functional.conftest import MAIN, Site
 from tests.functional.tls import tls_server
+
+
+@pytest.fixture(autouse=True)
+def short_plan(settings) -> None:
+    """Seconds instead of a minute and a half, where something is measured."""
+    settings.SPEEDTEST_PLAN = SHORT
 
 
 @pytest.fixture
@@ -62,6 +74,23 @@ def configure(site: Site, **fields: str) -> None:
     site.prefer(s3_configuration=json.dumps(configurations))
 
 
+# --- 7: the region, one click ---------------------------------------------------------------
+
+
+def test_the_right_region_is_one_click_away(page_as: PageAs, site: Site, admin: User) -> None:
+    configure(site, region="us-west-2")
+    page = quick(page_as, admin)
+    start_and_wait(page)
+    expect(page.locator("#verdict")).to_contain_text(
+        f"{MAIN} is in us-east-1; the configuration says us-west-2"
+    )
+    page.locator("#remedy").get_by_role("link", name="Use us-east-1 in Site Preferences").click()
+    shown = json.loads(page.get_by_label("S3 Configuration").input_value())
+    assert shown["main"]["region"] == "us-east-1"
+    expect(page.locator("body")).to_contain_text("It is not saved yet")
+    assert '"us-west-2"' in SitePreferences.objects.get().s3_configuration
+
+
 # --- 13: the page itself --------------------------------------------------------------------
 
 
@@ -89,6 +118,28 @@ def test_the_sites_own_policy_that_blocks_the_bucket_is_named(
     page.problems.clear()
 
 
+def test_a_policy_on_the_workers_script_is_named(page_as: PageAs, site: Site, admin: User) -> None:
+    """A Worker obeys the policy of its own script's answer, not the page's."""
+    page = page_as(admin)
+
+    def adds_a_policy(route: Route) -> None:
+        answer = route.fetch()
+        policy = {"content-security-policy": "connect-src 'self'"}
+        route.fulfill(response=answer, headers=answer.headers | policy)
+
+    page.route("**/speedtest/worker*.js", adds_a_policy)
+    page.goto("/admin/speedtest")
+    page.get_by_role("radio", name="Standard").check()
+    start_and_wait(page)
+    expect(finding(page, "reach")).to_contain_text(
+        "But the Worker that measures does not get there"
+    )
+    expect(finding(page, "reach")).to_contain_text("worker.js carries a Content-Security-Policy")
+    expect(finding(page, "reach")).to_contain_text(site.emulator.endpoint_for(MAIN))
+    assert statuses(page, "browser")["get"] == "pass"
+    page.problems.clear()
+
+
 def test_a_hidden_tab_is_told(page_as: PageAs, site: Site, admin: User) -> None:
     page = page_as(admin)
     page.add_init_script(
@@ -98,6 +149,22 @@ def test_a_hidden_tab_is_told(page_as: PageAs, site: Site, admin: User) -> None:
     page.get_by_role("radio", name="Quick").check()
     start_and_wait(page)
     expect(finding(page, "context")).to_contain_text("The tab is hidden")
+
+
+def test_a_page_without_https_is_told_and_compares_the_bytes_themselves(
+    page_as: PageAs, site: Site, admin: User
+) -> None:
+    page = page_as(admin)
+    page.add_init_script(
+        "Object.defineProperty(window, 'isSecureContext', { get: () => false });"
+        "Object.defineProperty(Crypto.prototype, 'subtle', { get: () => undefined });"
+    )
+    page.goto("/admin/speedtest")
+    page.get_by_role("radio", name="Quick").check()
+    start_and_wait(page)
+    expect(finding(page, "context")).to_contain_text("not a secure context")
+    expect(finding(page, "context")).to_contain_text("Serve the site over https")
+    expect(finding(page, "readback")).to_contain_text("All bytes are the same")
 
 
 # --- 14: the way to the bucket --------------------------------------------------------------

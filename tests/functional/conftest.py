@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.utils import timezone
 
 from media import copies
 from media.content_types import new_path
 from media.models import MediaFile
-from preferences import snapshot
-from preferences.models import SitePreferences, User, UseS3Replication
+from preferences import snapshot, tokens
+from preferences.models import ApiToken, SitePreferences, User, UseS3Replication
 from preferences.saving import save_preferences
 from shotmedia.emulator import Bucket, Emulator
 
@@ -59,6 +61,18 @@ def _fresh_memory() -> None:
     """What a process remembers between requests is not carried from test to test."""
     snapshot.forget()
     copies.forget_circuits()
+    tokens.forget_uses()
+
+
+@pytest.fixture
+def one_connection(db: None) -> Iterator[None]:
+    """Requests that do not come from Django's test client keep the test's connection, too."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 @dataclass
@@ -79,6 +93,13 @@ class Site:
         return User.objects.create_user(
             username, password="secret", use_s3_replication=mode, **fields
         )
+
+    def token(self, person: User, **fields: object) -> str:
+        """Make an API token of `person`; return the text that a script sends."""
+        token = ApiToken(user=person, **{"name": "render farm"} | fields)
+        text = tokens.new_secret(token)
+        token.save()
+        return text
 
     def media_file(
         self, *, age: float = 3600, body: bytes = b"frames", copied: bool = True, **fields: object

@@ -234,6 +234,7 @@ def test_restore_makes_a_new_revision(stored):
     )
     assert read_row().s3_replication_delay == 60
     assert refused("restore", "9").returncode == 1
+    assert refused("restore", "0", "--comment", "x" * 480).returncode == 2
 
 
 def test_a_restore_is_validated_by_todays_rules(stored):

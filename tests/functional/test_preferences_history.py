@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.test import Client
 
-from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences
+from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.reader import canonical
 from preferences.saving import read_row, save_preferences
 from tests.functional.test_preferences_pages import (
@@ -21,6 +22,7 @@ from tests.functional.test_preferences_pages import (
     said,
     text_of,
 )
+from tests.functional.test_preferences_saving import in_threads, on_disk
 
 CONFIGURATION = canonical({"main": MAIN, "sydney": SYDNEY})
 
@@ -304,3 +306,35 @@ def test_what_is_stored_is_escaped_in_history(as_admin, people):  # noqa: F811
         page = as_admin.get(url).content.decode()
         assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_16_pages_saved_at_once_one_wins_and_15_keep_text_and_comment(tmp_path):
+    clients = []
+    for n in range(16):
+        user = User.objects.create_superuser(f"admin{n}")
+        clients.append(Client())
+        clients[n].force_login(user)
+    sqlite_file = on_disk(tmp_path)
+
+    def save(n):
+        mine = form(s3_replication_ip_addresses=f"10.20.0.0/16\n10.{n}.0.0/24", comment=f"mine {n}")
+        response = clients[n].post(PAGE, mine)
+        return n, response.status_code, response.content.decode()
+
+    outcomes = in_threads(16, save, sqlite_file)
+    assert sorted(status for _, status, _ in outcomes) == [302] + [409] * 15
+    winner = next(n for n, status, _ in outcomes if status == 302)
+    [revisions] = in_threads(1, lambda _: list(PreferenceRevision.objects.all()), sqlite_file)
+    assert [(r.number, r.username) for r in revisions] == [
+        (1, f"admin{winner}"),
+        (0, ""),
+    ]
+    when = revisions[0].created
+    for n, status, page in outcomes:
+        if status == 409:
+            assert f"changed by admin{winner} at {when:%H:%M} UTC while you were editing" in page
+            assert f"10.20.0.0/16\n10.{n}.0.0/24</textarea>" in page
+            assert f'name="comment" value="mine {n}"' in page
+            assert f'<pre class="value">10.20.0.0/16\n10.{winner}.0.0/24</pre>' in page
+            assert f"<code>10.{winner}.0.0/24</code>" in page

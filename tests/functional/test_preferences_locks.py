@@ -1,7 +1,11 @@
 """Fields of Site Preferences that MEDIA_PREF_… variables fix."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from django.core import checks as django_checks
@@ -23,6 +27,8 @@ from tests.functional.test_preferences_pages import (
     said,
     text_of,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -256,3 +262,45 @@ def test_processes_that_start_at_once_write_one_revision(db, lock, monkeypatch):
     assert saving.enforce_locks(row).version == 1
     assert saving.enforce_locks(row).version == 1
     assert PreferenceRevision.objects.count() == 2
+
+
+def test_variables_come_from_the_environment_of_a_real_process(tmp_path):
+    def run(*arguments, **variables):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DJANGO_ENV_FILE": os.devnull,
+            "DJANGO_SECRET_KEY": "only-for-tests",
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'site.sqlite3'}",
+        }
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+        )
+
+    run("migrate", "-v0")
+    variables = {f"MEDIA_PREF_{field.upper()}": "" for field in saving.FIELDS} | {
+        "MEDIA_PREF_S3_CONFIGURATION": json.dumps({"main": MAIN, "sydney": SYDNEY}),
+        "MEDIA_PREF_S3_BUCKET_FOR_REPLICATION": "sydney",
+        "MEDIA_PREF_S3_REPLICATION_DELAY": "90",
+        "MEDIA_PREF_S3_REPLICATION_IP_ADDRESSES": "10.20.0.0/16,192.0.2.7",
+        "MEDIA_PREF_STORAGE_LOCATION": "main",
+        "MEDIA_PREF_VERIFY_REPLICA_COPIES": "off",
+    }
+    listed = json.loads(run("preferences", "list", "--json", **variables).stdout)
+    assert listed["locked"].keys() == set(saving.FIELDS)
+    assert list(json.loads(listed["values"].pop("s3_configuration"))) == ["main", "sydney"]
+    assert listed["values"] == {
+        "s3_bucket_for_replication": "sydney",
+        "s3_replication_delay": 90,
+        "s3_replication_ip_addresses": "10.20.0.0/16,192.0.2.7",
+        "storage_location": "main",
+        "verify_replica_copies": False,
+    }
+    bad = run("check", MEDIA_PREF_S3_REPLICATION_DELAY="soon")
+    assert (bad.returncode, "preferences.E004" in bad.stderr) == (1, True)
+    # Without the variable the field keeps its value and is free again.
+    freed = run("preferences", "set", "s3_replication_delay=60")
+    assert freed.returncode == 0

@@ -114,6 +114,9 @@ def test_the_page_has_the_products_labels_in_two_open_categories(as_admin):
         ("storage_location", "Storage Location"),
         ("verify_replica_copies", "Verify replica copies"),
         ("comment", "Comment"),
+        ("try_user", "User"),
+        ("try_address", "From IP address"),
+        ("try_age", "Media uploaded"),
     ]
     assert re.findall(r"<details class=\"category\" open> <summary><h2>(\w+)</h2>", page) == [
         "Isolation",
@@ -319,7 +322,7 @@ def test_the_index_is_in_the_order_of_the_work(client, admin_user):
     ]
     assert [name for name, _ in names] == ["Media", "Site", "People"]
     assert names[1][1][:2] == ["Site Preferences", "Speed Test"]
-    assert names[2][1] == ["Users", "Groups"]
+    assert names[2][1] == ["Users", "Groups", "API tokens"]
     page = text_of(response)
     assert 'href="/admin/speedtest"' in page
     assert '<a class="viewsitelink" href="/">View site</a>' in page
@@ -392,6 +395,38 @@ def test_what_is_no_new_range_is_not_filled_in(as_admin, typed):
     assert "> 10.20.0.0/16</textarea>" in page
 
 
+def test_a_region_is_filled_in_and_not_saved(as_admin):
+    as_admin.post(PAGE, form())
+    before = SitePreferences.objects.get().s3_configuration
+    query = {"configuration": "main", "use_region": "ap-northeast-1"}
+    answer = as_admin.get(PAGE, query)
+    shown = json.loads(answer.context["form"]["s3_configuration"].value())
+    was = json.loads(before)
+    assert shown == was | {"main": was["main"] | {"region": "ap-northeast-1"}}
+    message = "The region ap-northeast-1 was filled in for “main” below. It is not saved yet."
+    assert message in text_of(answer)
+    assert SitePreferences.objects.get().s3_configuration == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"configuration": "nowhere", "use_region": "ap-northeast-1"},
+        {"configuration": "main", "use_region": ""},
+        {"configuration": "main", "use_region": "<script>"},
+        {"use_region": "ap-northeast-1"},
+    ],
+)
+def test_what_is_no_region_is_not_filled_in(as_admin, query):
+    as_admin.post(PAGE, form())
+    answer = as_admin.get(PAGE, query)
+    stored = SitePreferences.objects.get().s3_configuration
+    assert answer.context["form"]["s3_configuration"].value() == stored
+    assert "It is not saved yet" not in text_of(answer)
+
+
 def test_a_viewer_gets_nothing_filled_in(client, people):
     client.force_login(people["viewer"])
+    query = {"configuration": "main", "use_region": "ap-northeast-1"}
+    assert "ap-northeast-1" not in text_of(client.get(PAGE, query))
     assert "203.0.113" not in text_of(client.get(PAGE, {"add_range": "203.0.113.0/24"}))

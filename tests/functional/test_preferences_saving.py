@@ -165,12 +165,18 @@ def in_threads(number, function, sqlite_file):
     return outcomes
 
 
+def on_disk(folder):
+    """Copy the test database to a file, where it is SQLite in memory; return the file."""
+    file = folder / "db.sqlite3"
+    if connection.vendor == "sqlite":
+        with closing(sqlite3.connect(file)) as copy:
+            connection.connection.backup(copy)
+    return file
+
+
 def test_of_16_writers_at_once_one_wins(transactional_db, tmp_path):
     rhea = User.objects.create_user("rhea")
-    sqlite_file = tmp_path / "db.sqlite3"
-    if connection.vendor == "sqlite":
-        with closing(sqlite3.connect(sqlite_file)) as copy:
-            connection.connection.backup(copy)
+    sqlite_file = on_disk(tmp_path)
     outcomes = in_threads(
         16, lambda n: save_preferences({"s3_replication_delay": 100 + n}, 0, rhea), sqlite_file
     )

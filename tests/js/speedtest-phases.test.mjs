@@ -12,7 +12,7 @@ const PLAN = {
   download: { warm_ms: 20, min_ms: 60, max_ms: 250, cap_bytes: 1e9 },
   single: { warm_ms: 20, min_ms: 60, max_ms: 250, cap_bytes: 1e9 },
   finish_ms: 500, first_size: 256 * KIB, least_size: 128 * KIB, most_size: 256 * KIB,
-  files: { bytes: 64 * KIB, ms: 400, most: 50, put_streams: 2, get_streams: 2 },
+  parts_ms: 2000, files: { bytes: 64 * KIB, ms: 400, most: 50, put_streams: 2, get_streams: 2 },
 };
 const BOTH = { upload: true, download: true };
 const BODY = `<Error><Code>EntityTooLarge</Code><Message>Too large.</Message></Error>`;
@@ -110,6 +110,8 @@ test("everything is measured, and bytes are those that were acknowledged", async
   assert.ok(figures.upload.mbps > 0 && figures.download.mbps > 0);
   assert.ok(figures.upload.loaded_median_ms > 0 && figures.download.loaded_median_ms > 0);
   assert.equal(figures.upload_single.loaded_median_ms, undefined);
+  assert.ok(figures.upload_single.file_mbps >= figures.upload_single.mbps);
+  assert.equal(figures.upload.file_mbps, undefined);
   assert.equal(figures.small_put.files, 20);
   assert.ok(figures.small_get.files_per_s > 0);
   assert.deepEqual([figures.multipart.ok, figures.multipart.broken_off], [true, true]);
@@ -163,6 +165,31 @@ test("the cap is not passed", async () => {
   assert.equal(figures.upload.capped, true);
 });
 
+test("on a slow line the upload in parts is left out, and said so", async () => {
+  const { figures, troubles, notes } = await run({ plan: { ...PLAN, parts_ms: 0.01 } });
+  assert.deepEqual([figures.multipart, figures.resume], [undefined, undefined]);
+  assert.deepEqual(troubles, []);
+  assert.match(notes[0], /upload in parts was left out/);
+});
+
+test("an upload in parts that hangs has an end", async () => {
+  const send = FakeXHR.prototype.send;
+  FakeXHR.prototype.send = function hang(body) {
+    if (!this.url.includes("part=2")) return send.call(this, body);
+    puts.push(this.record = { url: this.url, size: body.size, status: 0, aborted: false });
+    this.timers = [];
+    return undefined;
+  };
+  // node does not wait for the timer of AbortSignal.timeout; browsers do.
+  const awake = setInterval(() => {}, 1000);
+  const { figures, troubles } = await run({ plan: { ...PLAN, parts_ms: 100 } });
+  clearInterval(awake);
+  FakeXHR.prototype.send = send;
+  assert.equal(figures.multipart, undefined);
+  assert.match(troubles[0].message, /longer than 0.3 s/);
+  assert.ok(puts.at(-1).aborted);
+});
+
 test("changed bytes are found out", async () => {
   const fetched = globalThis.fetch;
   globalThis.fetch = async (url, options) => {
@@ -197,4 +224,15 @@ test("without a test file only what uploads is measured", async () => {
   assert.equal(figures.idle_median_ms, undefined);
   assert.equal(figures.upload.loaded_median_ms, undefined);
   assert.ok(figures.upload.mbps > 0);
+});
+
+test("bodies cannot be compressed and no two begin alike", async () => {
+  const { deflateSync } = await import("node:zlib");
+  const { Bodies } = await import("../../speedtest/static/speedtest/network.js");
+  const bodies = new Bodies(1 << 20);
+  const bytes = async (blob) => Buffer.from(await blob.arrayBuffer());
+  const [first, second] = [await bytes(bodies.take(3 << 20)), await bytes(bodies.take(128 * KIB))];
+  assert.equal(first.length, 3 << 20);
+  assert.ok(deflateSync(first.subarray(0, 1 << 20)).length > 0.999 * (1 << 20));
+  assert.notDeepEqual(first.subarray(0, 64), second.subarray(0, 64));
 });

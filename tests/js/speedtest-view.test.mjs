@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { areaPath, meansAsPoints, niceTop, slots } from "../../speedtest/static/speedtest/chart.js";
+import { meansAsPoints, niceTop, paths, slots } from "../../speedtest/static/speedtest/chart.js";
 import { hints, measureFinding, notesOf, steadiness } from "../../speedtest/static/speedtest/findings.js";
 import { outcome } from "../../speedtest/static/speedtest/phases.js";
 import { announcer } from "../../speedtest/static/speedtest/view.js";
@@ -37,7 +37,7 @@ test("a refused phase makes the measurement fail, with S3's words", () => {
 
 test("labels say when it varied", () => {
   assert.equal(steadiness({ steady: true, plus_minus: 0.01 }), "steady");
-  assert.equal(steadiness({ steady: false, plus_minus: 0.123 }), "varied ±12 %");
+  assert.equal(steadiness({ steady: false, plus_minus: 0.123 }), "varied ±12\u00a0%");
   assert.equal(steadiness({ steady: false, plus_minus: null, short: true }), "very short");
 });
 
@@ -59,7 +59,7 @@ test("what spoils the figures is said beside them", () => {
   for (const word of [/tab was hidden/, /lost its network/, /antivirus/, /manage.py speedtest/]) assert.match(said, word);
   const upload = { warm_seconds: 1, seconds: 3, capped: true, errors: 2, unfinished: 1, loaded_lost: 3 };
   const notes = notesOf({ upload }).join(" ");
-  for (const word of [/limit of bytes after 4.0 s/, /2 requests failed/, /1 bodies/, /3 small requests/]) assert.match(notes, word);
+  for (const word of [/limit of bytes after 4.0 s/, /2 requests failed/, /\(1 body\)/, /3 small requests/]) assert.match(notes, word);
   assert.match(notesOf({ upload: { short: true } })[0], /at least/);
   assert.deepEqual(notesOf({}), []);
 });
@@ -72,12 +72,14 @@ test("outcomes of phases in a few characters", () => {
 });
 
 test("the chart's scale, slots and areas", () => {
-  assert.deepEqual([0, 3, 19, 20, 94, 400].map(niceTop), [1, 5, 20, 20, 100, 500]);
+  assert.deepEqual([0, 3, 17, 20, 101, 400].map(niceTop), [1, 3, 20, 20, 120, 400]);
   const [a, b] = slots([{ ms: 15_000 }, { ms: 5000 }], 762);
   assert.equal(Math.round((a.to - a.from) / (b.to - b.from)), 3);
   assert.ok(b.to <= 762);
-  assert.equal(areaPath([[0, 1]], a, 1000, 1), "");
-  assert.match(areaPath([[0, 1], [1000, 1]], a, 1000, 1), /^M[\d.]+ \d+L.*Z$/);
+  assert.deepEqual(paths([[0, 1]], a, 1000, 1), { line: "", area: "" });
+  const { line, area } = paths([[0, 1], [1000, 1]], a, 1000, 1);
+  assert.match(line, /^M[\d.]+ 12.0L[\d.]+ 12.0$/);
+  assert.match(area, /^M[\d.]+ \d+L.*Z$/);
   assert.deepEqual(meansAsPoints([4, 6]), [[0, 4], [500, 4], [1500, 6], [2000, 6]]);
   assert.deepEqual(meansAsPoints([]), []);
 });

@@ -16,9 +16,12 @@ from shotmedia.s3.probe_calls import Caller, parse_reply
 from shotmedia.s3.probe_cleanup import Removal, remove_below
 from shotmedia.s3.probe_cors import diagnose_cors, judge_exposed, near_origins
 from shotmedia.s3.probe_documents import (
+    corrected_entry,
+    cors_documents,
     cors_rules,
     lifecycle_rules,
     principal,
+    replication_rules,
     role_policy,
     session_policy,
     trust_policy,
@@ -122,6 +125,7 @@ def test_lint_compares_region_and_endpoint() -> None:
     outcome = lint(replace(CONFIG, s3_interface_vpc_endpoint_dns_name=name), SITE)
     assert outcome.status == "warn"
     assert "us-east-1, but the VPC endpoint is in eu-west-1" in outcome.message
+    assert json.loads(outcome.paste)["main"]["region"] == "eu-west-1"
     assert lint(CONFIG, SITE).status == "pass"
     assert "plain http" in lint(CONFIG, "http://studio.example.com").message
     assert lint(CONFIG, "http://127.0.0.1:8000").status == "pass"
@@ -171,6 +175,25 @@ def test_other_refusals() -> None:
     assert "Try again" in slow.fix
     wrong = explain_refusal(CONFIG, reply(400, "AuthorizationHeaderMalformed", "x"), "read")
     assert "not in us-east-1" in wrong.message
+
+
+def test_the_statement_for_an_address_is_given_for_downloads_only() -> None:
+    denied = reply(403, "AccessDenied", "x with an explicit deny in a resource-based policy")
+    outcome = explain_refusal(CONFIG, denied, "download", address="203.0.113.9/32")
+    statement = json.loads(outcome.paste)
+    assert statement["Resource"] == "arn:aws:s3:::studio-main/p/*"
+    assert statement["Condition"]["NotIpAddress"]["aws:SourceIp"] == ["203.0.113.9/32"]
+    assert "Do not exempt the role" in outcome.fix
+    assert explain_refusal(CONFIG, denied, "upload").paste == ""
+
+
+def test_what_stands_between_here_and_s3_is_named() -> None:
+    assert "refuses bodies of this size" in explain_refusal(CONFIG, reply(413), "upload").message
+    lock = reply(400, "InvalidRequest", "Content-MD5 OR x-amz-checksum- HTTP header is required")
+    assert "Object Lock" in explain_refusal(CONFIG, lock, "upload").message
+    # Any other 400 is not blamed on Object Lock.
+    other = explain_refusal(CONFIG, reply(400, "InvalidRequest", "Nonsense"), "upload")
+    assert "Object Lock" not in other.message
 
 
 # --- CORS -----------------------------------------------------------------------------------
@@ -285,6 +308,38 @@ def test_policies_use_the_partition_and_the_prefix() -> None:
     assert "arn:aws-cn:s3:::b/*" in json.dumps(role_policy(china))
     assert "Condition" not in json.dumps(role_policy(china))
     assert "s3:PutObject" not in json.dumps(role_policy(CONFIG, download_only=True))
+
+
+def test_a_corrected_entry_keeps_what_it_had() -> None:
+    config = replace(CONFIG, external_id="xyz", addressing_style="path")
+    entry = json.loads(corrected_entry(config, region="eu-west-1"))
+    assert entry == {
+        "main": {
+            "region": "eu-west-1",
+            "bucket": "studio-main",
+            "prefix": "p",
+            "aws_role_arn": ROLE,
+            "s3_interface_vpc_endpoint_dns_name": "",
+            "external_id": "xyz",
+            "addressing_style": "path",
+        }
+    }
+    # What is pasted is a configuration.
+    assert BucketConfig.from_mapping("main", entry["main"]) == replace(config, region="eu-west-1")
+
+
+def test_cors_rules_come_for_the_console_and_for_the_command_line() -> None:
+    console, command = cors_documents(CONFIG, SITE)
+    assert json.loads(command[1]) == {"CORSRules": json.loads(console[1])}
+    assert "put-bucket-cors --bucket studio-main" in command[0]
+
+
+def test_replication_rules_leave_the_runs_out() -> None:
+    prefixes = [rule["Filter"]["Prefix"] for rule in replication_rules(CONFIG)]
+    assert prefixes == ["p/2", "p/.speedtest/seed-"]
+    media, run = "p/2026/11/0a/shot.mov", "p/.speedtest/runs/1/a.bin"
+    assert any(media.startswith(prefix) for prefix in prefixes)
+    assert not any(run.startswith(prefix) for prefix in prefixes)
 
 
 def test_the_trust_policy_names_the_role_behind_a_session() -> None:

@@ -12,6 +12,7 @@ from speedtest.plan import (
     merged,
     most_bytes,
     most_seconds,
+    seed_name,
     sizes,
 )
 from speedtest.steps import test_paths as every_path
@@ -60,6 +61,11 @@ def test_uploads_come_in_powers_of_two() -> None:
     assert found[0] == 128 << 10
     assert found[-1] == 32 << 20
     assert all(math.log2(size).is_integer() for size in found)
+
+
+def test_the_seed_is_named_by_its_size() -> None:
+    assert seed_name(PLAN) == ".speedtest/seed-64MiB-v1.bin"
+    assert seed_name(merged({"seed_bytes": 1000})) == ".speedtest/seed-1000B-v1.bin"
 
 
 def test_cost_is_the_download_at_the_price_of_a_gigabyte() -> None:

@@ -1,10 +1,9 @@
-"""The verdict sentence, the plan, and what is taken from a browser."""
+"""The verdict sentence, and the findings that are taken from a browser."""
 
 import pytest
 
-from speedtest.plan import PLAN, merged, most_bytes, seed_name, sizes
 from speedtest.verdict import leading, verdict
-from speedtest.views import clean_figures, clean_findings
+from speedtest.views import clean_findings
 
 
 def found(check: str, status: str, message: str = "") -> dict:
@@ -69,53 +68,17 @@ def test_the_verdict(
     assert words in sentence
 
 
+def test_the_verdict_leaves_s3s_own_words_to_the_check() -> None:
+    refused = found("get", "fail", "It may not. S3 said 403 AccessDenied: User: x is not ...")
+    sentence = verdict(GOOD, [refused])[1]
+    assert sentence.endswith("kept from the bucket: It may not.")
+
+
 def test_cors_is_mended_first() -> None:
     server = [found("get", "fail"), found("cors", "fail")]
     assert leading(server, [])["check"] == "cors"
     assert leading(GOOD, [found("put", "fail")])["check"] == "put"
     assert leading(GOOD, FINE) is None
-
-
-def test_sizes_are_powers_of_two_within_the_plan() -> None:
-    assert sizes(PLAN)[0] == 128 << 10
-    assert sizes(PLAN)[-1] == 32 << 20
-    assert len(sizes(PLAN)) == 9
-
-
-def test_the_seed_is_named_by_its_size() -> None:
-    assert seed_name(PLAN) == ".speedtest/seed-64MiB-v1.bin"
-    assert seed_name(merged({"seed_bytes": 1000})) == ".speedtest/seed-1000B-v1.bin"
-
-
-def test_quick_moves_next_to_nothing() -> None:
-    assert most_bytes(PLAN, "quick") < 100_000
-    assert most_bytes(PLAN, "standard") == most_bytes(PLAN, "quick") + 1_000_000_000
-
-
-def test_a_plan_with_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="no pause"):
-        merged({"pause": 1})
-    assert merged({"upload": {"max_ms": 1}})["upload"]["min_ms"] == PLAN["upload"]["min_ms"]
-
-
-def test_a_browsers_figures_are_numbers_or_nothing() -> None:
-    cleaned = clean_figures(
-        {
-            "figures": {
-                "upload": {"mbps": 12.5, "p10": "x", "evil": 1, "bytes": float("nan"), "p90": -1},
-                "idle_median_ms": 3,
-                "hidden": True,
-                "other": 1,
-                "download": "fast",
-            }
-        }
-    )
-    assert cleaned == {
-        "upload": {"mbps": 12.5, "p10": None, "bytes": None, "p90": None},
-        "idle_median_ms": 3,
-        "hidden": 1,
-    }
-    assert clean_figures({"figures": []}) == {}
 
 
 def test_a_browsers_findings_are_cut_to_what_findings_are() -> None:

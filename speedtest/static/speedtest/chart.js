@@ -9,11 +9,13 @@ const HEIGHT = 190;
 const PAD = { top: 12, right: 8, bottom: 26, left: 44 };
 const GAP = 10;
 
-/** The top of the scale for values up to `most`: 1, 2 or 5 times a power of ten. */
+const STEPS = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10];
+
+/** The top of the scale for values up to `most`: a round number whose half is round, too. */
 export function niceTop(most) {
   if (!(most > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 5, 10].find((step) => step * power >= most) * power;
+  return STEPS.find((step) => step * power >= most) * power;
 }
 
 /** Where each phase's slot begins and ends, in pixels: as wide as it is long. */
@@ -28,14 +30,14 @@ export function slots(phases, width) {
   });
 }
 
-/** An area's outline for points [[ms, rate], ...] in a slot, "" for fewer than two. */
-export function areaPath(points, slot, ms, top) {
-  if (points.length < 2) return "";
+/** The line through points [[ms, rate], ...] in a slot, and the area below; "" for fewer than two. */
+export function paths(points, slot, ms, top) {
+  if (points.length < 2) return { line: "", area: "" };
   const x = (time) => (slot.from + ((slot.to - slot.from) * Math.min(time, ms)) / ms).toFixed(1);
   const base = HEIGHT - PAD.bottom;
   const y = (rate) => (base - ((base - PAD.top) * Math.min(rate, top)) / top).toFixed(1);
-  const line = points.map(([time, rate]) => `L${x(time)} ${y(rate)}`).join("");
-  return `M${x(points[0][0])} ${base}${line}L${x(points.at(-1)[0])} ${base}Z`;
+  const along = points.map(([time, rate]) => `${x(time)} ${y(rate)}`).join("L");
+  return { line: `M${along}`, area: `M${x(points[0][0])} ${base}L${along}L${x(points.at(-1)[0])} ${base}Z` };
 }
 
 /** One-second means as points: each stands in the middle of its second. */
@@ -111,7 +113,9 @@ export class RateChart {
     this.#phases.forEach((phase, index) => {
       const slot = places[index];
       const x = (time) => slot.from + ((slot.to - slot.from) * time) / phase.ms;
-      shapes.push(shape("path", { d: areaPath(phase.points, slot, phase.ms, top), class: `st-area ${phase.name}` }));
+      const { line, area } = paths(phase.points, slot, phase.ms, top);
+      shapes.push(shape("path", { d: area, class: `st-area ${phase.name}` }));
+      shapes.push(shape("path", { d: line, class: `st-line ${phase.name}` }));
       if (phase.headline !== null) {
         if (phase.warmMs) {
           shapes.push(shape("rect", { x: slot.from, y: PAD.top, width: x(phase.warmMs) - slot.from, height: base - PAD.top, class: "st-warm" }));

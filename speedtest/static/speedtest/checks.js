@@ -125,9 +125,12 @@ export function reachProblem(host, ms, timedOut, localNetwork, view = null) {
  *
  * replay("reach") gives the server's view of the host; replay("get" | "range" | "put" | "etag", said)
  * a finding that explains the failure, with `said` = {status, code, message, request_id} where S3's
- * refusal was readable.
+ * refusal was readable. `fromWorker()` asks the Worker that will measure whether it reaches the host,
+ * {reached, blocked by a policy}; null when nothing will be measured.
  */
-export async function* browserChecks({ links, replay, complete, violations, signal }) {
+export async function* browserChecks({
+  links, replay, complete, violations, signal, fromWorker = null,
+}) {
   const blocked = new Set();
   const host = new URL(links.host).host;
 
@@ -162,6 +165,9 @@ export async function* browserChecks({ links, replay, complete, violations, sign
    */
   async function explained(what, lead, request, said = null) {
     if (signal.aborted) throw new Stopped("stopped");
+    const own = sent(request.method, request.url, request.headers, {
+      status: said?.status, requestId: said?.request_id,
+    });
     if (!said && await stoppedByPolicy()) return cspFinding();
     let reason;
     try {
@@ -171,9 +177,6 @@ export async function* browserChecks({ links, replay, complete, violations, sign
       const told = said ? `S3 said ${[said.status, said.code].join(" ")}: ${said.message}. ` : "";
       reason = { message: `${told}This server could not repeat the request: ${problem.message}` };
     }
-    const own = sent(request.method, request.url, request.headers, {
-      status: said?.status, requestId: said?.request_id,
-    });
     return {
       status: "fail",
       call: request.method,
@@ -239,7 +242,19 @@ export async function* browserChecks({ links, replay, complete, violations, sign
         status: "fail", ms, call: "GET (no-cors)", requests: [sent("GET", `${links.host}/`)], ...found,
       };
     }
-    return { status: "pass", call: "GET (no-cors)", message: `${host} answers: name, connection and certificate are fine.` };
+    const message = `${host} answers: name, connection and certificate are fine.`;
+    const worker = fromWorker ? await fromWorker() : null;
+    if (worker && !worker.reached) {
+      const policy = worker.blocked ? ": the answer of worker.js carries a Content-Security-Policy of its own" : "";
+      return {
+        status: "warn",
+        call: "GET (no-cors)",
+        message: `${message} But the Worker that measures does not get there${policy}.`,
+        fix: "A proxy in front of the site adds the header to its scripts: let it leave /static/ alone, or allow the host there too.",
+        documents: [["Content-Security-Policy", `connect-src 'self' ${links.host}`]],
+      };
+    }
+    return { status: "pass", call: "GET (no-cors)", message };
   });
 
   yield run("get", ["reach"], async () => {

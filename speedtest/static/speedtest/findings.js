@@ -41,7 +41,7 @@ export function measureFinding({ figures, troubles }) {
 /** "steady", or how much it varied; without a word when there was too little to say. */
 export function steadiness({ steady, plus_minus: plusMinus, short }) {
   if (steady) return "steady";
-  if (Number.isFinite(plusMinus)) return `varied ±${Math.max(1, Math.round(plusMinus * 100))} %`;
+  if (Number.isFinite(plusMinus)) return `varied ±${Math.max(1, Math.round(plusMinus * 100))}\u00a0%`;
   return short ? "very short" : "too short to tell how steady";
 }
 
@@ -64,6 +64,10 @@ export function hints(figures) {
   return said;
 }
 
+function count(number, one, several = `${one}s`) {
+  return `${number} ${number === 1 ? one : several}`;
+}
+
 /** What has to be known to read the figures right; sentences. */
 export function notesOf(figures) {
   const said = [];
@@ -72,9 +76,9 @@ export function notesOf(figures) {
     if (!one) continue;
     if (one.short) said.push(`${PHASES[name]}: the counted time is under one second; take the figure as “at least”.`);
     else if (one.capped) said.push(`${PHASES[name]}: ended at the limit of bytes after ${(one.warm_seconds + one.seconds).toFixed(1)} s.`);
-    if (one.errors) said.push(`${PHASES[name]}: ${one.errors} requests failed and were repeated.`);
-    if (one.unfinished) said.push(`${PHASES[name]}: ${one.unfinished} bodies were not acknowledged in time and do not count.`);
-    if (one.loaded_lost) said.push(`${PHASES[name]}: ${one.loaded_lost} small requests beside it got no answer in 4 s.`);
+    if (one.errors) said.push(`${PHASES[name]}: ${count(one.errors, "request")} failed and went again.`);
+    if (one.unfinished) said.push(`${PHASES[name]}: what was still under way at the end was not acknowledged in time (${count(one.unfinished, "body", "bodies")}) and does not count.`);
+    if (one.loaded_lost) said.push(`${PHASES[name]}: ${count(one.loaded_lost, "small request")} beside it got no answer in 4 s.`);
   }
   const flags = figures.flags ?? [];
   if (flags.includes("hidden")) said.push("The tab was hidden for a while: browsers slow hidden tabs down, so the figures may be low.");

@@ -17,6 +17,13 @@ function reasonOf(error) {
   return `${error}`;
 }
 
+/** How long an upload in parts takes at the measured rate; a part of it goes twice. */
+function partsSeconds(sent, { upload }) {
+  const sizes = sent.map((body) => body.size);
+  const bytes = sizes.reduce((sum, size) => sum + size, 0) + Math.max(...sizes);
+  return upload ? maths.fileSeconds(bytes, upload.mbps) : 0;
+}
+
 /** The phases that are possible, in order: [name, weight for the progress, pause before]. */
 function phasesOf({ links, can }) {
   const phases = [];
@@ -33,12 +40,14 @@ function phasesOf({ links, can }) {
 
 /**
  * Measure all that is possible, in order. `emit` gets {phase, progress, ...}; `join(upload_id,
- * etags)` has the site complete an upload. Returns {figures, troubles: [{phase, message}]}.
+ * etags)` has the site complete an upload. Returns {figures, troubles: [{phase, message,
+ * request_id}], notes: sentences}.
  * Throws Stopped.
  */
 export async function measure({ links, plan, can, join, signal, emit }) {
   const figures = {};
   const troubles = [];
+  const notes = [];
   const ids = [];
   const flags = new Set();
   const bodies = can.upload ? new Bodies() : null;
@@ -55,8 +64,8 @@ export async function measure({ links, plan, can, join, signal, emit }) {
     download_single: (send) => rate("download", plan.single, 1, send),
     small_put: (send) => measureSmallPut({ links: links.small_put, plan, bodies, signal, emit: send }),
     small_get: (send) => measureSmallGet({ seed: links.seed, plan, signal, emit: send }),
-    multipart: (send) => measureMultipart({ parts: links.parts, sent, join, signal, emit: send }),
-    resume: (send) => measureResume({ url: links.parts.read, sent, signal, emit: send }),
+    multipart: (send) => measureMultipart({ parts: links.parts, sent, join, plan, signal, emit: send }),
+    resume: (send) => measureResume({ url: links.parts.read, sent, plan, signal, emit: send }),
   };
   const needs = { upload_single: "upload", small_put: "upload", download_single: "download", small_get: "download", resume: "multipart" };
 
@@ -79,6 +88,12 @@ export async function measure({ links, plan, can, join, signal, emit }) {
       emit({ phase: name, ...event, progress: (begin + weight * (event.share ?? 0)) / whole });
     // What did not get through before has nothing to add now.
     if (needs[name] && !figures[needs[name]]) continue;
+    const seconds = name === "multipart" ? partsSeconds(sent, figures) : 0;
+    if (seconds * 1000 > plan.parts_ms) {
+      emit({ phase: name, skipped: true });
+      notes.push(`The upload in parts was left out: on this line it would take ${Math.round(seconds)} s.`);
+      continue;
+    }
     try {
       send({ share: 0, pause: pause ? plan.pause_ms : 0 });
       if (pause) await sleep(plan.pause_ms, signal);
@@ -96,5 +111,5 @@ export async function measure({ links, plan, can, join, signal, emit }) {
     }
   }
   Object.assign(figures, maths.bytesMoved(figures, links.parts), { flags: [...flags], request_ids: ids });
-  return { figures, troubles };
+  return { figures, troubles, notes };
 }

@@ -10,7 +10,7 @@ import { showReport } from "./report.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import {
-  announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
+  actionView, announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -88,7 +88,8 @@ function setRunning(running) {
   byId("stop").hidden = !running;
   byId("stop").disabled = false;
   byId("stop").textContent = "Stop";
-  for (const field of form.querySelectorAll("select, input[type=radio]")) field.disabled = running;
+  for (const field of form.querySelectorAll(".st-field")) field.hidden = running;
+  byId("testing").hidden = !running;
   byId("progress").hidden = !running;
 }
 
@@ -119,6 +120,8 @@ async function startTest(end = "") {
   });
   current = test;
   if (document.hidden) test.flags.add("hidden");
+  const { selectedOptions: [chosen] } = form.elements.configuration;
+  byId("testing").textContent = `${chosen.textContent.trim()} · ${mode}`;
   setRunning(true);
   byId("stop").focus();
   byId("result").hidden = true;
@@ -172,6 +175,7 @@ function showResult(test, answer) {
   const remedy = byId("remedy");
   remedy.replaceChildren();
   if (answer.leading?.fix) remedy.append(fixView(answer.leading.fix));
+  remedy.append(...(answer.leading?.actions ?? []).map(actionView));
   for (const text of answer.leading?.documents ?? []) remedy.append(documentView(text, true));
   byId("cleanup-findings").replaceChildren(...answer.cleanup.map(findingView));
   byId("cleanup").hidden = false;

@@ -138,6 +138,8 @@ export class SpeedTest {
       links,
       violations: this.violations,
       signal: this.signal,
+      fromWorker: this.asked.mode === "quick" ? null
+        : () => this.#inWorker({ type: "reach", host: links.host }),
       replay: (what, said) => this.ask(this.#urls.replay, { what, said }, this.signal).then(json),
       complete: (etag) => this.ask(
         this.#urls.complete, { upload_id: links.multipart.upload_id, etag }, this.signal,
@@ -166,6 +168,7 @@ export class SpeedTest {
     const result = await this.#inWorker({ type: "start", links, plan: this.plan, can });
     this.figures = result.figures;
     this.troubles = result.troubles;
+    this.notes.push(...result.notes);
     this.#found("browser", measureFinding(result));
   }
 
@@ -177,11 +180,11 @@ export class SpeedTest {
         settle(value);
       };
       const on = {
-        progress: ({ phase, progress, figures, over, pause, rate, latency, files, bytes, elapsed }) => {
+        progress: ({ phase, progress, figures, over, skipped, pause, rate, latency, files, bytes, elapsed }) => {
           if (over) {
             Object.assign(this.figures, phase === "idle" ? figures : { [phase]: figures });
             this.emit({ type: "figures", phase, figures });
-          } else {
+          } else if (!skipped) {
             const more = { pause, rate, latency, files, bytes, elapsed };
             this.#stage(phase, 0.25 + 0.7 * progress, "", more);
           }

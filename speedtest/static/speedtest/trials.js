@@ -123,8 +123,24 @@ async function breakOff(url, body, signal) {
   }
 }
 
+/** Ends with PhaseFailed when `work(signal)` takes longer than `ms`. */
+async function within(ms, signal, work) {
+  const limit = AbortSignal.timeout(ms);
+  try {
+    return await work(AbortSignal.any([signal, limit]));
+  } catch (error) {
+    if (limit.aborted && !signal.aborted) throw new PhaseFailed(`It took longer than ${ms / 1000} s.`);
+    throw error;
+  }
+}
+
 /** An upload in parts: read each ETag, break part 2 off and repeat it, have the site join them. */
-export async function measureMultipart({ parts, sent, join, signal, emit }) {
+export function measureMultipart({ parts, sent, join, plan, signal, emit }) {
+  return within(3 * plan.parts_ms, signal, (limited) =>
+    uploadParts({ parts, sent, join, signal: limited, emit }));
+}
+
+async function uploadParts({ parts, sent, join, signal, emit }) {
   const start = performance.now();
   const etags = [];
   let brokenOff = false;
@@ -146,7 +162,11 @@ export async function measureMultipart({ parts, sent, join, signal, emit }) {
 }
 
 /** Read the object back in two halves, each compared with what was sent. */
-export async function measureResume({ url, sent, signal, emit }) {
+export function measureResume({ url, sent, plan, signal, emit }) {
+  return within(3 * plan.parts_ms, signal, (limited) => readHalves({ url, sent, signal: limited, emit }));
+}
+
+async function readHalves({ url, sent, signal, emit }) {
   const whole = new Blob(sent);
   const half = Math.floor(whole.size / 2);
   const start = performance.now();

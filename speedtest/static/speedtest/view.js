@@ -63,6 +63,15 @@ export function fixView(text) {
   return fix;
 }
 
+/** A link to where the remedy is filled in, [text, address]. */
+export function actionView([text, address]) {
+  const link = element("a", "", text);
+  link.href = address;
+  const line = element("p", "st-fix");
+  line.append(link);
+  return line;
+}
+
 export function findingView(finding) {
   const item = element("li", `st-finding ${finding.status}`);
   item.dataset.check = finding.check;
@@ -77,6 +86,7 @@ export function findingView(finding) {
   item.append(head);
   if (finding.message) item.append(element("p", "st-message", finding.message));
   if (finding.fix) item.append(fixView(finding.fix));
+  item.append(...(finding.actions ?? []).map(actionView));
   for (const text of finding.documents ?? []) item.append(documentView(text, false));
   if (finding.request_id && finding.status !== "pass") {
     item.append(element("p", "st-quiet", `S3 request id ${finding.request_id}`));

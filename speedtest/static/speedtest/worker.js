@@ -1,7 +1,7 @@
 // The Worker: measures away from the page, so that the page's own work does not disturb.
 
 import { measure } from "./measure.js";
-import { Stopped } from "./network.js";
+import { get, Stopped } from "./network.js";
 
 const stopping = new AbortController();
 let joined = null;
@@ -31,8 +31,24 @@ async function start(data) {
   }
 }
 
+/** Whether the Worker gets to a host at all: it may be under another policy than the page. */
+async function reach(host) {
+  const violations = [];
+  addEventListener("securitypolicyviolation", (event) => violations.push(event.blockedURI));
+  let reached = true;
+  try {
+    await get(`${host}/`, { mode: "no-cors", signal: stopping.signal, timeoutMs: 10000 });
+  } catch {
+    // The event comes a moment after the failure.
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+    reached = false;
+  }
+  postMessage({ type: "done", reached, blocked: violations.some((uri) => uri.startsWith(host)) });
+}
+
 addEventListener("message", ({ data }) => {
   if (data.type === "stop") stopping.abort();
   else if (data.type === "joined") joined(data.finding);
+  else if (data.type === "reach") reach(data.host);
   else start(data);
 });
