@@ -2,11 +2,13 @@
 
 from django.urls import path, re_path
 
-from speedtest import lag_views, views
+from speedtest import compare_views, lag_views, views
 
 app_name = "speedtest"
 urlpatterns = [
     re_path(r"^admin/speedtest/?$", views.page, name="page"),
+    path("admin/speedtest/compare", compare_views.page, name="compare"),
+    path("admin/speedtest/compare/judge", compare_views.judge, name="compare_judge"),
     path("admin/speedtest/lag", lag_views.page, name="lag"),
     path("admin/speedtest/lag/start", lag_views.start, name="lag_start"),
     path("admin/speedtest/lag/<uuid:lag_id>/look", lag_views.look, name="lag_look"),

@@ -165,7 +165,7 @@ def _ms(value: float | None) -> str:
 # --- Steps ----------------------------------------------------------------------------------
 
 
-def _body(request: HttpRequest) -> dict[str, Any]:
+def json_body(request: HttpRequest) -> dict[str, Any]:
     """The JSON of a request; a beacon can only send it as a form's field "result"."""
     text = request.POST.get("result") or request.body.decode("utf-8", "replace") or "{}"
     try:
@@ -175,7 +175,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _problem(message: str, status: int = 400, **more: Any) -> JsonResponse:
+def problem(message: str, status: int = 400, **more: Any) -> JsonResponse:
     return JsonResponse({"message": message, **more}, status=status)
 
 
@@ -188,13 +188,13 @@ def _origin(request: HttpRequest) -> str:
 @require_POST
 def start(request: HttpRequest) -> JsonResponse:
     """Begin a test: {"configuration", "mode", "end": id of a test to end first}."""
-    body = _body(request)
+    body = json_body(request)
     name = body.get("configuration")
     target = steps.target_of(current_preferences(), name) if isinstance(name, str) else None
     if target is None:
-        return _problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
+        return problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if body.get("mode") not in SpeedTestRun.Mode.values:
-        return _problem("“mode” must be quick, standard or thorough.")
+        return problem("“mode” must be quick, standard or thorough.")
     end_left_behind(current_preferences(), timezone.now())
     running = SpeedTestRun.objects.filter(
         user=request.user, configuration=name, state="running"
@@ -202,7 +202,7 @@ def start(request: HttpRequest) -> JsonResponse:
     if running is not None and body.get("end") == str(running.pk):
         end_run(running, target, timezone.now(), state="left")
     elif running is not None:
-        return _problem(
+        return problem(
             f"You have a test of “{name}” running since "
             f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
             409,
@@ -222,7 +222,7 @@ def start(request: HttpRequest) -> JsonResponse:
                 user_agent=request.headers.get("User-Agent", "")[:400],
             )
     except IntegrityError:
-        return _problem(f"A test of “{name}” has just been started in another tab.", 409)
+        return problem(f"A test of “{name}” has just been started in another tab.", 409)
     steps_urls = {
         step: reverse(f"speedtest:{step}", args=[run.pk])
         for step in ("server", "prepare", "replay", "complete", "join", "finish")
@@ -252,11 +252,11 @@ def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]
     def checked(request: HttpRequest, run_id: UUID) -> HttpResponse:
         run, target = _running(request, run_id)
         if target is None:
-            return _problem(_CHANGED, 409)
+            return problem(_CHANGED, 409)
         try:
             return view(request, run, target)
         except (CredentialsUnavailable, Unreachable) as error:
-            return _problem(error.message, 502)
+            return problem(error.message, 502)
 
     return checked
 
@@ -319,12 +319,12 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
     what: a name in REPLAYS, answered with a finding; or "reach", with this server's view of the
     host.
     """
-    body = _body(request)
+    body = json_body(request)
     what = body.get("what")
     if what == "reach":
         return JsonResponse(replays.view_of_host(target))
     if what not in replays.REPLAYS:
-        return _problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
+        return problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
     finding = replays.replay(
         target,
         run.path,
@@ -339,25 +339,25 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
 @step
 def complete(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
     """Complete the multipart upload of the browser's check: {"upload_id", "etag"}."""
-    body = _body(request)
+    body = json_body(request)
     upload_id, etag = body.get("upload_id"), body.get("etag")
     if not _is_upload_id(upload_id):
-        return _problem("“upload_id” is missing.")
+        return problem("“upload_id” is missing.")
     if not _is_etag(etag):
-        return _problem("“etag” must be an ETag as S3 gave it.")
+        return problem("“etag” must be an ETag as S3 gave it.")
     return JsonResponse(steps.complete_part(target, run.path, upload_id, etag).as_dict())
 
 
 @step
 def join(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
     """Complete the measured multipart upload: {"upload_id", "etags": one for each part}."""
-    body = _body(request)
+    body = json_body(request)
     upload_id, etags = body.get("upload_id"), body.get("etags")
     if not _is_upload_id(upload_id):
-        return _problem("“upload_id” is missing.")
+        return problem("“upload_id” is missing.")
     parts = len(plan(run.mode)["parts"])
     if not isinstance(etags, list) or len(etags) != parts or not all(map(_is_etag, etags)):
-        return _problem(f"“etags” must be the {parts} ETags as S3 gave them.")
+        return problem(f"“etags” must be the {parts} ETags as S3 gave them.")
     return JsonResponse(steps.join_parts(target, run.path, upload_id, etags).as_dict())
 
 
@@ -374,13 +374,13 @@ def _is_etag(value: Any) -> bool:
 def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
     """End a test: {"state", "findings", "figures"}. Removes its objects, and stores the result."""
     run, target = _running(request, run_id)
-    body = _body(request)
+    body = json_body(request)
     state = body.get("state") if body.get("state") in ANSWERS else "failed"
     if target is None:
         run.state, run.finished_at = "failed", timezone.now()
         run.verdict_status, run.verdict = "warn", _CHANGED
         run.save()
-        return _problem(_CHANGED, 409)
+        return problem(_CHANGED, 409)
     end_run(
         run,
         target,

@@ -40,11 +40,11 @@ function phasesOf({ links, can }) {
 
 /**
  * Measure all that is possible, in order. `emit` gets {phase, progress, ...}; `join(upload_id,
- * etags)` has the site complete an upload. Returns {figures, troubles: [{phase, message,
+ * etags)` has the site complete an upload. `only`: names of phases, or nothing for all. Returns {figures, troubles: [{phase, message,
  * request_id}], notes: sentences}.
  * Throws Stopped.
  */
-export async function measure({ links, plan, can, join, signal, emit }) {
+export async function measure({ links, plan, can, join, only, signal, emit }) {
   const figures = {};
   const troubles = [];
   const notes = [];
@@ -52,7 +52,7 @@ export async function measure({ links, plan, can, join, signal, emit }) {
   const flags = new Set();
   const bodies = can.upload ? new Bodies() : null;
   const sent = can.upload && links.parts ? links.parts.parts.map(({ bytes }) => bodies.take(bytes)) : [];
-  const phases = phasesOf({ links, can });
+  const phases = phasesOf({ links, can }).filter(([name]) => !only || only.includes(name));
   const whole = phases.reduce((sum, [, weight]) => sum + weight, 0);
   let before = 0;
 
