@@ -41,7 +41,8 @@ def end_run(
     plan: the one it ran by, when that is not its mode's.
     Troubles of the clean-up are findings of the run.
     """
-    run.refresh_from_db(fields=["server_findings"])
+    # Written meanwhile, by the checks and by who wants it to stop.
+    run.refresh_from_db(fields=["server_findings", "progress", "seen_at", "stop_asked"])
     # An upload that was under way when such a test ended may have been stored after its clean-up.
     interrupted = SpeedTestRun.objects.filter(
         configuration=run.configuration,

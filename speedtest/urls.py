@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from speedtest import compare_views, lag_views, views
+from speedtest import compare_views, lag_views, server_views, views
 
 app_name = "speedtest"
 urlpatterns = [
@@ -13,6 +13,10 @@ urlpatterns = [
     path("admin/speedtest/lag/start", lag_views.start, name="lag_start"),
     path("admin/speedtest/lag/<uuid:lag_id>/look", lag_views.look, name="lag_look"),
     path("admin/speedtest/lag/<uuid:lag_id>/stop", lag_views.stop, name="lag_stop"),
+    path("admin/speedtest/server", server_views.page, name="server_page"),
+    path("admin/speedtest/server/start", server_views.start, name="server_start"),
+    path("admin/speedtest/server/<uuid:run_id>/look", server_views.look, name="server_look"),
+    path("admin/speedtest/server/<uuid:run_id>/stop", server_views.stop, name="server_stop"),
     path("admin/speedtest/runs", views.start, name="start"),
     path("admin/speedtest/runs/<uuid:run_id>/server", views.server_checks, name="server"),
     path("admin/speedtest/runs/<uuid:run_id>/prepare", views.prepare, name="prepare"),

@@ -89,7 +89,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "data": data,
         "history": [row(run) for run in runs],
-        "modes": [_mode(current, mode) for mode in SpeedTestRun.Mode if mode != "compare"],
+        "modes": [mode_choice(current, mode) for mode in SpeedTestRun.Mode if mode != "compare"],
         "seed_bytes": current["seed_bytes"],
         "problems": preferences.problems,
     }
@@ -116,7 +116,7 @@ def _option(preferences: Preferences, config: BucketConfig) -> dict[str, Any]:
     }
 
 
-def _mode(current: dict[str, Any], mode: SpeedTestRun.Mode) -> dict[str, Any]:
+def mode_choice(current: dict[str, Any], mode: SpeedTestRun.Mode) -> dict[str, Any]:
     """What a mode moves, takes and costs at most, for the person who chooses it."""
     price = settings.SPEEDTEST_EGRESS_PRICE_PER_GB
     return {
@@ -179,7 +179,7 @@ def problem(message: str, status: int = 400, **more: Any) -> JsonResponse:
     return JsonResponse({"message": message, **more}, status=status)
 
 
-def _origin(request: HttpRequest) -> str:
+def origin_of(request: HttpRequest) -> str:
     """This site as the browser sees it: Django has checked a POST's Origin against the site."""
     return request.headers.get("Origin") or f"{request.scheme}://{request.get_host()}"
 
@@ -284,7 +284,7 @@ def _actions(run: SpeedTestRun, finding: Finding) -> list[tuple[str, str]]:
 @step
 def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Run the server's checks and send each finding as it comes."""
-    origin, current = _origin(request), plan()
+    origin, current = origin_of(request), plan()
 
     def events() -> Iterator[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -328,7 +328,7 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
     finding = replays.replay(
         target,
         run.path,
-        _origin(request),
+        origin_of(request),
         what,
         said=replays.said_by_s3(body.get("said")),
         address=f"{run.address}/{128 if ':' in run.address else 32}",

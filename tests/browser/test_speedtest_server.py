@@ -1,0 +1,62 @@
+"""The page “From this server” in Chromium: the run goes on in the background."""
+
+import threading
+
+import pytest
+from django.db import connections
+from playwright.sync_api import expect
+
+from preferences.models import User
+from speedtest import server_views
+from speedtest.models import SpeedTestRun
+from tests.functional.conftest import MAIN
+from tests.functional.test_speedtest_server_run import PLAN, left
+
+
+@pytest.fixture
+def admin(db: None, settings, monkeypatch) -> User:
+    settings.SPEEDTEST_PLAN = PLAN
+    default = connections["default"]
+    if default.vendor == "sqlite" and default.is_in_memory_db():
+        # As the live server's threads do: a database in memory has one connection.
+        def shared(work) -> None:
+            def run() -> None:
+                connections["default"] = default
+                work()
+
+            threading.Thread(target=run, daemon=True).start()
+
+        monkeypatch.setattr(server_views, "in_background", shared)
+    return User.objects.create_superuser("ada", "ada@studio.test", "secret")
+
+
+def test_it_runs_on_when_the_page_is_loaded_again(site, page_as, admin):
+    site.emulator.faults(MAIN, rate_mb_s=5, methods=["GET", "PUT"], key="/.speedtest/")
+    page = page_as(admin)
+    page.goto("/admin/speedtest")
+    page.get_by_role("link", name="from this server").click()
+    page.get_by_role("button", name="Start").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    verdict = page.locator("#verdict")
+    expect(verdict).to_contain_text("main: Everything works", timeout=60_000)
+    expect(verdict).to_be_focused()
+    expect(page.locator("#figures")).to_contain_text("Mbit/s")
+    expect(page.locator("#findings [data-check=measure]")).to_contain_text("phases were measured")
+    run = SpeedTestRun.objects.get()
+    assert (run.state, run.source) == ("done", "server")
+    assert left(site, run) == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_stop(site, page_as, admin):
+    site.emulator.faults(MAIN, rate_mb_s=2, methods=["PUT"], key="/browser/up-")
+    page = page_as(admin)
+    page.goto("/admin/speedtest/server")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#verdict")).to_contain_text("stopped", timeout=60_000)
+    assert left(site, SpeedTestRun.objects.get()) == []
