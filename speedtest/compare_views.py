@@ -17,8 +17,7 @@ from speedtest import comparison, steps
 from speedtest.ending import current_plan
 from speedtest.figures import number_of
 from speedtest.models import SpeedTestRun
-from speedtest.plan import most_bytes
-from speedtest.views import for_admins, json_body, problem
+from speedtest.views import for_admins, json_body, mode_choice, problem
 
 DIRECTIONS = ("download", "upload")
 
@@ -46,7 +45,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "second": next((t.config.name for t in targets if t.config.name not in names[:1]), "")
         if len(names) < 2
         else names[1],
-        "most": most_bytes(current_plan(SpeedTestRun.Mode.COMPARE), SpeedTestRun.Mode.COMPARE),
+        "most": mode_choice(current_plan(), SpeedTestRun.Mode.COMPARE),
         "data": {
             "start": reverse("speedtest:start"),
             "judge": reverse("speedtest:compare_judge"),

@@ -53,7 +53,7 @@ def sentence(first: str, second: str, ratio: Ratio) -> str:
         ratio = Ratio(1 / ratio.median, 1 / ratio.most, 1 / ratio.least, ratio.pairs, ratio.faster)
         first, second = second, first
     spread = f"{_times(ratio.least)}–{_times(ratio.most)}"
-    if ratio.median < 1.05:
+    if ratio.median < 1.05 or 2 * ratio.faster <= ratio.pairs:
         return f"{second} and {first} are about as fast ({spread}, {ratio.pairs} pairs)"
     return (
         f"{second} {_times(ratio.median)}× faster than {first} "

@@ -32,6 +32,8 @@ def test_the_page_offers_primary_and_replica(site: Site, client: Client):
     assert '<option value="main" selected>' in page
     assert '<option value="sydney" selected>' in page
     assert "(regional endpoint)" not in page
+    # Bytes and cost are told before the start.
+    assert "at most 500 MB each way with each of them, $0.05 each." in page
     for name in ("studio-main", "studio-sydney"):
         host = site.emulator.endpoint_for(name)
         assert host in answer.headers["Content-Security-Policy"]

@@ -38,6 +38,11 @@ def test_about_as_fast():
     assert said == "sydney and main are about as fast (0.99–1.02, 3 pairs)"
 
 
+def test_pairs_that_contradict_each_other_name_no_winner():
+    said = sentence("main", "sydney", ratio_of([(100, 300), (100, 300), (100, 50), (100, 50)]))
+    assert said == "sydney and main are about as fast (0.50–3.0, 4 pairs)"
+
+
 def test_nothing_measured_is_no_ratio():
     assert ratio_of([]) is None
     assert ratio_of([(0, 5)]) is None
