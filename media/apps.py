@@ -5,5 +5,8 @@ class MediaConfig(AppConfig):
     name = "media"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from media import checks  # noqa: F401
+        """Register the system checks, and who says how large media files are."""
+        from media import checks, sizes  # noqa: F401
+        from preferences import media_facts
+
+        media_facts.register(sizes.media_sizes)
