@@ -148,7 +148,7 @@ def test_it_runs_to_its_end(
     assert uploads.get("Uploads", []) == []
     expect(page.locator("#chart path").first).to_be_attached()
     page.get_by_text("The chart as a table").click()
-    expect(page.locator(".st-table tbody tr").first).to_contain_text("Upload")
+    expect(page.locator("#data-table tbody tr").first).to_contain_text("Upload")
     assert page.locator(".st-phase.done").count() == 9
     assert [key for key in stored(site, bucket) if "/runs/" in key] == []
     assert [key for key in stored(site, bucket) if "/seed-" in key] != []
