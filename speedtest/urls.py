@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from speedtest import lag_views, views
+from speedtest import lag_views, results_views, views
 
 app_name = "speedtest"
 urlpatterns = [
@@ -11,6 +11,10 @@ urlpatterns = [
     path("admin/speedtest/lag/start", lag_views.start, name="lag_start"),
     path("admin/speedtest/lag/<uuid:lag_id>/look", lag_views.look, name="lag_look"),
     path("admin/speedtest/lag/<uuid:lag_id>/stop", lag_views.stop, name="lag_stop"),
+    path("admin/speedtest/results/", results_views.listing, name="results"),
+    path("admin/speedtest/results.csv", results_views.export_csv, name="results_csv"),
+    path("admin/speedtest/results.json", results_views.export_json, name="results_json"),
+    path("admin/speedtest/results/<uuid:run_id>/", results_views.detail, name="result"),
     path("admin/speedtest/runs", views.start, name="start"),
     path("admin/speedtest/runs/<uuid:run_id>/server", views.server_checks, name="server"),
     path("admin/speedtest/runs/<uuid:run_id>/prepare", views.prepare, name="prepare"),

@@ -39,6 +39,7 @@ from speedtest.plan import (
     most_bytes,
     most_seconds,
 )
+from speedtest.results import finished
 from speedtest.verdict import leading
 
 HISTORY = 20
@@ -81,7 +82,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "checks": [[check.name, check.title] for check in CHECKS],
         "hosts": {option["name"]: option["host"] for option in options},
     }
-    runs = SpeedTestRun.objects.select_related("user").exclude(state="running")[:HISTORY]
+    runs = finished()[:HISTORY]
     context = {
         **admin.site.each_context(request),
         "title": "Speed test",
@@ -141,7 +142,7 @@ def row(run: SpeedTestRun) -> dict[str, Any]:
         "when": timezone.localtime(run.started_at).strftime("%Y-%m-%d %H:%M"),
         "iso": run.started_at.isoformat(),
         "configuration": run.configuration,
-        "who": run.user.get_username() if run.user else "(removed)",
+        "who": run.who,
         "address": run.address,
         "status": run.verdict_status,
         "verdict": run.verdict,
@@ -461,5 +462,5 @@ def _clean_requests(value: Any) -> list[dict[str, Any]]:
 @require_safe
 def report(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """A test as one text for IT or AWS support; anybody's test, as the list of results."""
-    run = get_object_or_404(SpeedTestRun.objects.select_related("user"), pk=run_id)
+    run = get_object_or_404(SpeedTestRun.objects.select_related("user", "invitation"), pk=run_id)
     return HttpResponse(it_report(run), content_type="text/plain; charset=utf-8")
