@@ -133,14 +133,9 @@ class SpeedTestRun(models.Model):
 
     @property
     def who(self) -> str:
-        """The person: who was logged in, or for whom the link was made."""
+        """The person who was logged in or for whom the link was made, or what stands for one."""
         if self.invitation:
             return self.invitation.note
-        return self.user.get_username() if self.user else "(removed)"
-
-    @property
-    def who(self) -> str:
-        """The person, or what stands for one."""
         if self.user:
             return self.user.get_username()
         return "command line" if self.source == self.Source.COMMAND else "(removed)"
