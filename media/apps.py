@@ -5,8 +5,8 @@ class MediaConfig(AppConfig):
     name = "media"
 
     def ready(self) -> None:
-        """Register the system checks, and who says how large media files are."""
-        from media import checks, sizes  # noqa: F401
-        from preferences import media_facts
+        """Register the system checks, and who answers for media files to Site Preferences."""
+        from media import checks, for_preferences  # noqa: F401
+        from preferences import media_side
 
-        media_facts.register(sizes.media_sizes)
+        media_side.register(for_preferences)

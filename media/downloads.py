@@ -344,9 +344,10 @@ class Origin:
         }
 
 
-def sources_for(request: HttpRequest, media_files: Sequence[MediaFile]) -> list[Origin]:
+def sources_for(
+    request: HttpRequest, media_files: Sequence[MediaFile], preferences: Preferences
+) -> list[Origin]:
     """Return where each of `media_files` would come from for this person; no S3 call, one query."""
-    preferences = current_preferences()
     copies = _copies_of(media_files, preferences)
     address, now = client_address(request), time.time()
     return [
@@ -361,6 +362,7 @@ def sources_for(request: HttpRequest, media_files: Sequence[MediaFile]) -> list[
 def describe_source(
     request: HttpRequest,
     media_file: MediaFile,
+    preferences: Preferences,
     *,
     user: User | None = None,
     address: str | None = None,
@@ -369,7 +371,6 @@ def describe_source(
 
     `user` and `address` are another person and client address than the request's own (staff).
     """
-    preferences = current_preferences()
     return _origin(
         user or request.user,
         address or client_address(request),
@@ -483,5 +484,5 @@ def source(request: HttpRequest, media_id: int) -> JsonResponse:
         address = request.GET.get("address") or None
         if address and not _is_address(address):
             return json_problem(400, "bad-address", f"“{address}” is not an IP address.")
-    origin = describe_source(request, media_file, user=user, address=address)
+    origin = describe_source(request, media_file, current_preferences(), user=user, address=address)
     return JsonResponse(origin.as_json(), headers={"Cache-Control": "private, no-store"})

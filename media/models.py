@@ -39,7 +39,11 @@ class MediaFile(models.Model):
     completed_at = models.DateTimeField(help_text="when the object was complete on the primary")
 
     class Meta:
-        indexes = [models.Index(fields=["kind", "-id"], name="media_by_kind")]
+        indexes = [
+            models.Index(fields=["kind", "-id"], name="media_by_kind"),
+            # Site Preferences count what depends on a configuration before it may go.
+            models.Index(fields=["configuration"], name="media_by_configuration"),
+        ]
         default_permissions = ("add", "view", "delete")
 
     def __str__(self) -> str:

@@ -147,10 +147,10 @@ def explain(facts: Facts, reason: Reason, *, who: str, address: str, listing: st
     """
     age, delay = duration(facts.age), duration(facts.delay)
     if facts.use_s3_replication == "auto" and listing:
-        mode = f"{who} has Use S3 Replication = auto and {address} is in {listing}"
+        mode = f"{who} has Use S3 Replication = auto; {address} is in {listing}"
     else:
         mode = f"{who} has Use S3 Replication = {facts.use_s3_replication}"
-    old_enough = f"{mode}; the file is {age} old and S3 Replication Delay is {delay}"
+    old_enough = f"{mode}; the media is {age} old and S3 Replication Delay is {delay}"
     match reason:
         case Reason.PRIMARY_REQUESTED:
             return "The link asks for the bucket that the file was uploaded to."
@@ -167,9 +167,10 @@ def explain(facts: Facts, reason: Reason, *, who: str, address: str, listing: st
             )
         case Reason.TOO_FRESH:
             wait = duration(max(facts.delay - facts.age, 0))
+            there = ", when its copy is there" if facts.verify else ""
             return (
-                f"{mode}; but the file is {age} old and S3 Replication Delay is {delay}. "
-                f"In {wait} the replica {facts.replica} may be used."
+                f"{mode}; but the media is {age} old and S3 Replication Delay is {delay}. "
+                f"In {wait} it would be {facts.replica}{there}."
             )
         case Reason.DELAY_OVER:
             return f"{old_enough}. Verify replica copies is off, so the delay alone decides."

@@ -1,7 +1,7 @@
-"""How large media files are: what `preferences.media_facts` asks for."""
+"""How large media files are."""
 
 from media.models import MediaFile
-from preferences.media_facts import Sizes
+from preferences.media_side import Sizes
 
 SAMPLE = 10_000
 

@@ -288,7 +288,8 @@ def _become(upload: Upload, head: ObjectHead, now: datetime) -> MediaFile | None
             content_type=upload.content_type,
             size=head.size,
             etag=head.etag,
-            configuration=upload.configuration,
+            # As the locked row has it: Site Preferences may have renamed it meanwhile.
+            configuration=locked.configuration,
             path=upload.path,
             uploaded_by_id=upload.user_id,
             # Not S3's Last-Modified, which is when a multipart upload was begun (S3 User Guide).

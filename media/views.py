@@ -45,7 +45,7 @@ def library(request: HttpRequest) -> HttpResponse:
         return redirect(f"{reverse('media:library')}{_query(request.GET)}")
     preferences = current_preferences()
     now = time.time()
-    origins = sources_for(request, page.media_files)
+    origins = sources_for(request, page.media_files, preferences)
     tiles = [
         _tile(media_file, origin, now)
         for media_file, origin in zip(page.media_files, origins, strict=True)
@@ -112,7 +112,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     media_file = MediaFile.objects.filter(pk=min(pk, LAST_ID)).select_related("uploaded_by").first()
     if media_file is None:
         raise Http404("There is no media file at this address.")
-    origin = describe_source(request, media_file)
+    preferences = current_preferences()
+    origin = describe_source(request, media_file, preferences)
     context = {
         "section": "library",
         "media_file": media_file,
@@ -122,7 +123,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "shown": media_file.content_type in INLINE_TYPES,
     }
     response = render(request, "media/detail.html", context)
-    return _allow_buckets(response, current_preferences(), "img-src", "media-src")
+    return _allow_buckets(response, preferences, "img-src", "media-src")
 
 
 # --- Upload ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,7 +15,7 @@ from django.forms import BaseModelFormSet, ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
@@ -22,10 +23,17 @@ from django.views.decorators.http import require_http_methods
 from preferences import (
     locks,
     token_admin,  # noqa: F401 (registers the API tokens)
+    try_views,
 )
 from preferences.addresses import client_address, parse_ranges
 from preferences.differences import difference
-from preferences.forms import CATEGORIES, EXAMPLE, SitePreferencesForm, label_of
+from preferences.forms import (
+    CATEGORIES,
+    EXAMPLE,
+    SitePreferencesForm,
+    label_of,
+    options_for,
+)
 from preferences.history import LONG_FIELDS, HistoryPages
 from preferences.models import PreferenceRevision, SitePreferences, User, UseS3Replication
 from preferences.reader import canonical, read_json
@@ -39,9 +47,12 @@ from preferences.saving import (
     save_preferences,
     values_of,
 )
-from preferences.snapshot import current_preferences
+from preferences.snapshot import Preferences, current_preferences
+from preferences.trying import USUAL_AGE
+from preferences.usage import InUse
 from preferences.validation import Finding, Validated, validate
 
+NAMES_TO_TRY = 200
 MOST_WARNINGS_AS_MESSAGES = 3
 
 
@@ -88,7 +99,7 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
             if "from" in request.GET and self.has_change_permission(request):
                 revision = _revision(request.GET["from"])
                 return _rendered(self, request, _form_with(revision, row), row, filled=revision)
-            shown = _shown(row)
+            shown = options_for(row)
             if "add_range" in request.GET and self.has_change_permission(request):
                 shown["initial"] |= _with_range(request, row, request.GET["add_range"])
             if "use_region" in request.GET and self.has_change_permission(request):
@@ -96,7 +107,7 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
             return _rendered(self, request, SitePreferencesForm(**shown), row)
         if not self.has_change_permission(request):
             raise PermissionDenied
-        form = SitePreferencesForm(request.POST, **_shown(row))
+        form = SitePreferencesForm(request.POST, **options_for(row))
         if not form.is_valid():
             return _rendered(self, request, form, row)
         try:
@@ -106,19 +117,28 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
                 request.user,
                 address=client_address(request),
                 comment=form.cleaned_data["comment"],
+                renames=form.renames,
             )
         except Conflict as conflict:
             return _rendered(self, request, form, conflict.row, conflict=conflict)
+        except InUse as error:
+            # Something has been uploaded since the form was looked at.
+            form.add_error("s3_configuration", str(error))
+            return _rendered(self, request, form, row)
         _report(request, saved, form.validated)
         return redirect("admin:preferences_sitepreferences_change", "1")
 
-
-def _shown(row: SitePreferences) -> dict[str, Any]:
-    """Return what a form needs to show `row`: its values, and what the environment fixes."""
-    return {
-        "initial": {"base_version": row.version} | values_of(row),
-        "locked": locks.locked().keys(),
-    }
+    def get_urls(self) -> list[URLPattern]:
+        """Add the addresses of “Try before saving”."""
+        views = (("preview", try_views.preview), ("test", try_views.test))
+        return [
+            path(
+                f"{name}/",
+                self.admin_site.admin_view(partial(view, model_admin=self)),
+                name=f"preferences_sitepreferences_{name}",
+            )
+            for name, view in views
+        ] + super().get_urls()
 
 
 def _with_range(request: HttpRequest, row: SitePreferences, typed: str) -> dict[str, str]:
@@ -155,7 +175,7 @@ def _form_with(revision: PreferenceRevision, row: SitePreferences) -> SitePrefer
     if not values["verify_replica_copies"]:
         del values["verify_replica_copies"]  # as a browser sends it
     data = values | {"base_version": row.version, "comment": f"Corrected from {revision}"}
-    form = SitePreferencesForm(data, **_shown(row))
+    form = SitePreferencesForm(data, **options_for(row))
     form.is_valid()
     return form
 
@@ -173,6 +193,10 @@ def _report(request: HttpRequest, saved: Saved, validated: Validated) -> None:
         messages.success(request, f"Site Preferences were saved (revision {saved.version}).")
     else:
         messages.info(request, "Nothing was changed.")
+    for sentence in saved.moved:
+        messages.info(request, sentence)
+    for warning in saved.warnings:
+        messages.warning(request, warning)
     for notice in validated.notices:
         messages.info(request, _labelled(notice))
     for field in FIELDS:
@@ -223,6 +247,9 @@ def _rendered(
         "errors": _summary(form, findings),
         "stored_errors": [] if form.is_bound else findings.errors,
         "example": EXAMPLE,
+        "try_users": _names_to_try(request),
+        "try_address": client_address(request),
+        "try_age": USUAL_AGE,
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(
@@ -231,6 +258,14 @@ def _rendered(
         context,
         status=409 if conflict else 200,
     )
+
+
+def _names_to_try(request: HttpRequest) -> list[str]:
+    """Return the names that “Which bucket?” offers, to who may see the people."""
+    if not request.user.has_perm("preferences.view_user"):
+        return []
+    people = User.objects.filter(is_active=True).order_by("username")
+    return list(people.values_list("username", flat=True)[:NAMES_TO_TRY])
 
 
 def _field(
@@ -325,7 +360,8 @@ class UserAdmin(DjangoUserAdmin):
         fieldsets = list(super().get_fieldsets(request, obj))
         if obj is None:
             return fieldsets
-        description = "" if current_preferences().replica else _no_effect(request)
+        preferences = current_preferences()
+        description = "" if preferences.replica else _no_effect(request, preferences)
         options = {"fields": ("use_s3_replication",), "description": description}
         return [*fieldsets[:2], ("Media replication", options), *fieldsets[2:]]
 
@@ -396,9 +432,9 @@ def _change(old: str, new: str) -> str:
     return f"Use S3 Replication: {old} → {new}"
 
 
-def _no_effect(request: HttpRequest) -> str:
+def _no_effect(request: HttpRequest, preferences: Preferences) -> str:
     text = "Has no effect now: S3 Bucket for Replication is empty."
-    if current_preferences().replica_name:
+    if preferences.replica_name:
         text = "Has no effect now: S3 Bucket for Replication names a configuration without use."
     if not request.user.may_see_preferences():
         return text

@@ -28,19 +28,19 @@ from preferences.api_schemas import (
 )
 from preferences.exchange import ExchangeError, field_named
 from preferences.locks import locked, variable_of
-from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
+from preferences.models import PreferenceRevision, PreferenceSource, User
 from preferences.reader import canonical
 from preferences.saving import (
     FIELDS,
     Conflict,
     Saved,
     as_row,
+    current_row,
     merged,
-    read_row,
     save_preferences,
     values_of,
 )
-from preferences.snapshot import preferences_at
+from preferences.usage import InUse, RenameRefused, follow
 from preferences.validation import Finding, Validated, validate
 from shotmedia.middleware import json_problem
 
@@ -99,6 +99,14 @@ _COMMENT = Query(
     max_length=PreferenceRevision.MAX_COMMENT,
     description="Why this change? Shown in History.",
 )
+_RENAME = Query(
+    [],
+    description=(
+        "`old=new`: the configuration `old` is called `new` from now on, and its media files, open "
+        "uploads and the fields that name it go along. Without it, a configuration that media "
+        "files use cannot be left out (error code `in-use`)."
+    ),
+)
 _BEFORE = Query(LAST_NUMBER, ge=0, le=LAST_NUMBER, description="Only older than this.")
 _LIMIT = Query(50, ge=1, le=500)
 _NUMBER = Path(..., ge=0, le=LAST_NUMBER)
@@ -119,7 +127,7 @@ def read_preferences(
 ) -> Any:
     """Answer the preferences by name. The ETag is the number of the revision in force."""
     _may_see(request.user)
-    row = _row()
+    row = current_row()
     _head(response, row.version)
     if _etag(row.version) in [tag.removeprefix("W/") for tag in parse_etags(if_none_match)]:
         return Status(304, None)
@@ -138,10 +146,11 @@ def replace_preferences(
     response: HttpResponse,
     values: NewValues,
     comment: str = _COMMENT,
+    rename: list[str] = _RENAME,
     if_match: str = _IF_MATCH,
 ) -> Any:
     """Set all preferences; all of it or nothing."""
-    return _write(request, response, values.dict(), comment, if_match)
+    return _write(request, response, values.dict(), comment, rename, if_match)
 
 
 @api.patch(
@@ -155,6 +164,7 @@ def change_preferences(
     response: HttpResponse,
     values: SomeNewValues,
     comment: str = _COMMENT,
+    rename: list[str] = _RENAME,
     if_match: str = _IF_MATCH,
 ) -> Any:
     """Set some preferences; all of it or nothing. The result is validated as a whole.
@@ -166,7 +176,7 @@ def change_preferences(
     fixed = [_remark(field, "locked", _locked(field)) for field in given if field in locked()]
     if fixed:
         raise Refused(422, "locked", "Nothing was saved: the environment sets a value.", fixed)
-    return _write(request, response, given, comment, if_match)
+    return _write(request, response, given, comment, rename, if_match)
 
 
 @api.get(
@@ -209,17 +219,19 @@ def _write(
     response: HttpResponse,
     given: dict[str, Any],
     comment: str,
+    rename: list[str],
     if_match: str,
 ) -> dict[str, Any]:
     _may_change(request.user)
     if not comment.isprintable():
         raise Refused(422, "invalid", "The comment must be one line of printable characters.")
-    row = _row()
+    row = current_row()
     _must_match(if_match, row.version)
     if isinstance(given.get("s3_configuration"), dict):
         given["s3_configuration"] = canonical(given["s3_configuration"])
     wanted, skipped = merged(given, row)
-    validated = validate(wanted)
+    renames = _renames(rename)
+    validated = validate(follow(wanted, renames))
     if validated.errors:
         raise Refused(
             422, "invalid", "Nothing was saved: some values cannot work.",
@@ -233,7 +245,13 @@ def _write(
             source=PreferenceSource.API,
             address=client_address(request),
             comment=comment,
+            renames=renames,
         )
+    except (InUse, RenameRefused) as error:
+        raise Refused(
+            422, error.code, "Nothing was saved: a configuration is in use, or no rename.",
+            [_remark("s3_configuration", error.code, sentence) for sentence in error.sentences],
+        ) from error  # fmt: skip
     except Conflict as conflict:
         raise Refused(
             409, "conflict", f"Nothing was saved: {conflict.who} saved revision {conflict.version} "
@@ -243,12 +261,11 @@ def _write(
     return _done(saved, validated, skipped)
 
 
-def _row() -> SitePreferences:
-    """Return the row, in line with what the environment sets; one read once that is so."""
-    row = read_row()
-    if preferences_at(row.version).version != row.version:
-        row = read_row()
-    return row
+def _renames(given: Iterable[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    if not all(old and new for old, _, new in pairs):
+        raise Refused(422, "invalid", "A rename is written old=new, such as main=studio-main.")
+    return {old: new for old, _, new in pairs}
 
 
 def _locked(field: str) -> str:
@@ -260,8 +277,14 @@ def _done(saved: Saved, validated: Validated, skipped: tuple[str, ...]) -> dict[
         "revision": saved.version,
         "changes": saved.changes,
         "values": validated.values,
-        "warnings": _remarks(validated.warnings, "warning"),
-        "notices": _remarks(validated.notices, "notice"),
+        "warnings": [
+            *_remarks(validated.warnings, "warning"),
+            *(_remark("s3_configuration", "moved-place", text) for text in saved.warnings),
+        ],
+        "notices": [
+            *_remarks(validated.notices, "notice"),
+            *(_remark("s3_configuration", "renamed", text) for text in saved.moved),
+        ],
         "skipped": [{"field": field, "message": _locked(field)} for field in skipped],
     }
 

@@ -1,14 +1,18 @@
 """The form of the Site Preferences page."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
 
+from preferences import locks
 from preferences.models import PreferenceRevision, SitePreferences
 from preferences.reader import read_json
-from preferences.saving import FIELDS
+from preferences.saving import FIELDS, values_of
+from preferences.snapshot import parse
+from preferences.usage import Left, follow, left_behind, names_in, suggestion, with_errors
 from preferences.validation import Validated, validate
 
 EXAMPLE = json.dumps(
@@ -157,9 +161,16 @@ class SitePreferencesForm(forms.Form):
     comment = _comment()
 
     validated: Validated | None = None
+    renames: Mapping[str, str] = MappingProxyType({})
+    """Old names of configurations and the new ones, as chosen on the page."""
+    left: Sequence[Left] = ()
+    """What depends on configurations that are gone from the form."""
 
-    def __init__(self, *args: Any, locked: Collection[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, row: SitePreferences, locked: Collection[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._row = row
         for field in locked:
             self.fields[field].disabled = True
 
@@ -168,12 +179,62 @@ class SitePreferencesForm(forms.Form):
         cleaned = super().clean()
         if not all(field in cleaned for field in FIELDS):
             return cleaned
-        self.validated = validate({field: cleaned[field] for field in FIELDS})
+        self.renames = self._renames(cleaned["s3_configuration"])
+        values = follow({field: cleaned[field] for field in FIELDS}, self.renames)
+        validated = validate(values)
+        if not validated.errors_of("s3_configuration"):
+            typed = validated.values["s3_configuration"]
+            self.left = left_behind(self._row.s3_configuration, typed)
+        self.validated = with_errors(
+            validated, [left for left in self.left if left.name not in self.renames]
+        )
         for error in self.validated.errors:
             self.add_error(error.field, error.message)
         return cleaned
+
+    def _renames(self, typed: str) -> dict[str, str]:
+        """Return the renames chosen on the page that still are some: old gone, new there."""
+        after, prefix = read_json(typed).value, "rename:"
+        if not isinstance(after, dict):
+            return {}
+        chosen = {
+            key.removeprefix(prefix): self.data[key] for key in self.data if key.startswith(prefix)
+        }
+        before = names_in(self._row.s3_configuration)
+        return {
+            old: new
+            for old, new in chosen.items()
+            if old in before and old not in after and new in after
+        }
+
+    def rename_choices(self) -> list[dict[str, Any]]:
+        """Return what the page asks: for each configuration left behind, where it may have gone."""
+        if not self.left:
+            return []
+        typed = SitePreferences(s3_configuration=self.validated.values["s3_configuration"])
+        choices = parse(typed).configurations
+        return [
+            {
+                "left": left,
+                "chosen": self.renames.get(left.name) or suggestion(left, self._row, choices),
+                "choices": [(c.name, f"bucket {c.bucket}, {c.region}") for c in choices.values()],
+            }
+            for left in self.left
+        ]
 
     def names(self) -> list[str]:
         """Return the names of the configurations in the form, [] while they can't be read."""
         value = read_json(self["s3_configuration"].value() or "").value
         return [name for name in value if name.isprintable()] if isinstance(value, dict) else []
+
+
+def options_for(row: SitePreferences) -> dict[str, Any]:
+    """Return what a SitePreferencesForm needs of `row`: its values, and what is fixed.
+
+    What the environment fixes keeps the row's value, whatever is sent.
+    """
+    return {
+        "initial": {"base_version": row.version} | values_of(row),
+        "locked": locks.locked().keys(),
+        "row": row,
+    }

@@ -26,6 +26,7 @@ from preferences.saving import (
     restore_comment,
     save_preferences,
 )
+from preferences.usage import InUse, checked
 from preferences.validation import Finding, validate
 
 PER_PAGE = 25
@@ -115,7 +116,7 @@ class HistoryPages:
         revision = _revision(number)
         row = current_row()
         values, skipped = merged(revision.data, row)
-        validated = validate(values)
+        validated = checked(validate(values), row)
         form = RestoreForm(request.POST if request.method == "POST" else None)
         conflict = None
         if request.method == "POST" and form.is_valid() and not validated.errors:
@@ -132,13 +133,18 @@ class HistoryPages:
             except Conflict as error:
                 conflict, row = error, error.row
                 values, skipped = merged(revision.data, row)
-                validated = validate(values)
+                validated = checked(validate(values), row)
+            except InUse:
+                # Something has been uploaded since it was looked at.
+                validated = checked(validate(values), row)
             else:
                 if saved.changes:
                     text = f"Revision {number} was restored as revision {saved.version}."
                     messages.success(request, text)
                 else:
                     messages.info(request, "Nothing was changed.")
+                for warning in saved.warnings:
+                    messages.warning(request, warning)
                 if skipped:
                     messages.warning(request, f"Not restored: {_fixed(skipped)}.")
                 return redirect("admin:preferences_sitepreferences_history", "1")

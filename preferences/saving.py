@@ -11,7 +11,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from preferences import locks, snapshot
+from preferences import locks, snapshot, usage
 from preferences.addresses import shortened, split_lines
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.validation import Finding, validate
@@ -39,6 +39,10 @@ class Saved:
     changes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     """Fields that the environment fixes and that were to change: they kept their value."""
+    moved: tuple[str, ...] = ()
+    """What went along with a renamed configuration, a sentence each."""
+    warnings: tuple[str, ...] = ()
+    """Files that are looked for elsewhere from now on, a sentence each."""
 
 
 class Conflict(Exception):
@@ -67,6 +71,7 @@ def save_preferences(
     address: str = "",
     comment: str = "",
     restored_from: int | None = None,
+    renames: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> Saved:
     """Save `values` as a new revision if the row still is at `base_version`; all or nothing.
@@ -77,15 +82,18 @@ def save_preferences(
     (which writes no LogEntry: Django's needs a person); `username` names somebody who is no user.
     `source`, `address` (of the client), `comment` (at most PreferenceRevision.MAX_COMMENT
     characters) and `restored_from` (the number of a revision) are kept with the revision. Values
-    equal to the saved ones change nothing and make no revision. Raises Conflict when the row has
-    another version.
+    equal to the saved ones change nothing and make no revision.
+
+    `renames` maps old names of configurations to new ones: media files, open uploads, and the
+    fields that name them go along. Raises Conflict when the row has another version, usage.InUse
+    when a configuration that something depends on would be gone, usage.RenameRefused.
     """
     unknown = set(values) - set(FIELDS)
     if unknown:
         raise ValueError(f"Not fields of Site Preferences: {', '.join(sorted(unknown))}.")
     if len(comment) > PreferenceRevision.MAX_COMMENT:
         raise ValueError(f"A comment has at most {PreferenceRevision.MAX_COMMENT} characters.")
-    now = now or timezone.now()
+    now, renames = now or timezone.now(), renames or {}
     with transaction.atomic():
         old = read_row()
         if old.version != base_version:
@@ -93,10 +101,12 @@ def save_preferences(
         skipped: tuple[str, ...] = ()
         if source != PreferenceSource.ENVIRONMENT:
             values, skipped = merged(values, old)
-        new = as_row(values_of(old) | values, base_version + 1)
+        new = as_row(usage.follow(values_of(old) | values, renames), base_version + 1)
+        usage.require_kept(old, new, renames)
         changes = describe_changes(old, new)
         if not changes:
             return Saved(base_version, (), skipped)
+        warnings = usage.moved_places(old, new, renames)
         new.replica_target = snapshot.parse(new).replica_target
         won = SitePreferences.objects.filter(pk=1, version=base_version).update(
             **values_of(new),
@@ -107,6 +117,7 @@ def save_preferences(
         )
         if not won:
             raise Conflict(SitePreferences.objects.select_related("changed_by").get(pk=1))
+        moved = usage.move(renames)
         PreferenceRevision.objects.create(
             number=new.version,
             created=now,
@@ -114,14 +125,14 @@ def save_preferences(
             username=user.get_username() if user else username,
             source=source,
             address=address,
-            comment=comment,
+            comment=" ".join([comment, *moved]).strip()[: PreferenceRevision.MAX_COMMENT],
             data=values_of(new),
             restored_from=restored_from,
         )
         if user is not None:
-            log_change(user, new, changes)
+            log_change(user, new, (*changes, *moved))
     snapshot.forget()
-    return Saved(new.version, changes, skipped)
+    return Saved(new.version, changes, skipped, tuple(moved), tuple(warnings))
 
 
 def merged(
@@ -180,7 +191,7 @@ def enforce_locks(row: SitePreferences) -> SitePreferences:
         except Conflict as conflict:
             row = conflict.row
             continue
-        except DatabaseError:
+        except (DatabaseError, usage.InUse):
             logger.exception("What MEDIA_PREF_… sets could not be saved.")
             return row
         row = read_row()
@@ -196,7 +207,8 @@ def lock_problems(row: SitePreferences) -> list[Finding]:
     if not fixed:
         return []
     known = validate(values_of(row)).errors
-    return [error for error in validate(values_of(row) | fixed).errors if error not in known]
+    wanted = usage.checked(validate(values_of(row) | fixed), row)
+    return [error for error in wanted.errors if error not in known]
 
 
 def read_row() -> SitePreferences:
@@ -215,9 +227,14 @@ def read_row() -> SitePreferences:
 
 
 def current_row() -> SitePreferences:
-    """Return the row for a page or a command, in line with what the environment fixes."""
-    snapshot.current_preferences()
-    return read_row()
+    """Return the row for a page or a command, in line with what the environment fixes.
+
+    One read, once this process has parsed the version.
+    """
+    row = read_row()
+    if snapshot.preferences_at(row.version).version != row.version:
+        row = read_row()
+    return row
 
 
 def restore_comment(number: int, comment: str) -> str:

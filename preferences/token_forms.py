@@ -1,5 +1,6 @@
 """The form that makes an API token, on /account/tokens/, in the admin and on the command line."""
 
+import logging
 from datetime import timedelta
 
 from django import forms
@@ -8,6 +9,8 @@ from django.utils import timezone
 from preferences import addresses
 from preferences.models import ApiToken, User
 from preferences.tokens import may_make_for, new_secret
+
+logger = logging.getLogger(__name__)
 
 LONGEST_DAYS = 3650
 
@@ -69,6 +72,7 @@ class TokenForm(forms.ModelForm):
         token.expires_at = timezone.now() + timedelta(days=days) if days else None
         text = new_secret(token)
         token.save()
+        logger.info("API token made", extra={"token": token.key, "user": token.user_id})
         return token, text
 
 

@@ -57,6 +57,13 @@ class SpeedTestRun(models.Model):
         STANDARD = "standard", "Standard"
         THOROUGH = "thorough", "Thorough"
 
+    class Source(models.TextChoices):
+        """From where it was measured."""
+
+        BROWSER = "browser", "browser"
+        SERVER = "server", "this server"
+        COMMAND = "command", "command line"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="speed_tests"
@@ -69,6 +76,7 @@ class SpeedTestRun(models.Model):
     bucket = models.CharField(max_length=255)
     region = models.CharField(max_length=63)
     mode = models.CharField(max_length=10, choices=Mode, default=Mode.STANDARD)
+    source = models.CharField(max_length=10, choices=Source, default=Source.BROWSER)
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     started_at = models.DateTimeField(db_index=True)
     finished_at = models.DateTimeField(null=True)
@@ -84,6 +92,12 @@ class SpeedTestRun(models.Model):
     figures = models.JSONField(default=dict)
     verdict_status = models.CharField(max_length=4, default="")
     verdict = models.TextField(default="")
+    progress = models.JSONField(default=dict)
+    """How far a run of this server is: stage, title, share, and what it shows."""
+    seen_at = models.DateTimeField(null=True)
+    """When the process that runs it last said so; None for a browser's."""
+    stop_asked = models.BooleanField(default=False)
+    """Somebody wants a run of this server to stop; its process looks."""
 
     class Meta:
         verbose_name = "speed test result"
@@ -119,10 +133,12 @@ class SpeedTestRun(models.Model):
 
     @property
     def who(self) -> str:
-        """The person: who was logged in, or for whom the link was made."""
+        """The person who was logged in or for whom the link was made, or what stands for one."""
         if self.invitation:
             return self.invitation.note
-        return self.user.get_username() if self.user else "(removed)"
+        if self.user:
+            return self.user.get_username()
+        return "command line" if self.source == self.Source.COMMAND else "(removed)"
 
     @property
     def path(self) -> str:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from preferences.media_facts import media_sizes
+from preferences.media_side import media_side
 from speedtest import results, words
 from speedtest.models import SpeedTestRun
 from speedtest.trend import trend
@@ -72,7 +72,7 @@ def _listed(run: SpeedTestRun) -> dict[str, Any]:
 def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """One result: figures in words, what it means for files, findings, and how it compares."""
     run = get_object_or_404(results.finished(), pk=run_id)
-    sizes = media_sizes()
+    sizes = media_side().media_sizes()
     context = {
         **admin.site.each_context(request),
         "title": f"Speed test of “{run.configuration}”",

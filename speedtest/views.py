@@ -21,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from preferences.addresses import client_address
-from preferences.media_facts import media_sizes
+from preferences.media_side import media_side
 from preferences.snapshot import Preferences, current_preferences
 from shotmedia.middleware import allow_hosts
 from shotmedia.s3.config import BucketConfig, ConfigError
@@ -400,7 +400,9 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
             "figures": run.figures,
             "row": row(run),
             "afterwards": {
-                "times": file_times(run.figures, media_sizes(), settings.SPEEDTEST_REVIEW_MBPS),
+                "times": file_times(
+                    run.figures, media_side().media_sizes(), settings.SPEEDTEST_REVIEW_MBPS
+                ),
                 "compared": compared(run),
                 "page": reverse("speedtest:result", args=[run.pk]),
             },

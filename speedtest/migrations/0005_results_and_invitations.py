@@ -22,7 +22,7 @@ def tell_origins(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("speedtest", "0003_replication_lag"),
+        ("speedtest", "0004_server_runs"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

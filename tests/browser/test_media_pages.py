@@ -370,7 +370,7 @@ def test_staff_ask_for_another_person_and_address(site, page_as):
     page.get_by_label("IP address").fill("10.20.1.2")
     page.get_by_role("button", name="Ask").click()
     answer = page.locator("#source-for-answer")
-    expect(answer).to_contain_text("sydney: remote has Use S3 Replication = auto and 10.20.1.2")
+    expect(answer).to_contain_text("sydney: remote has Use S3 Replication = auto; 10.20.1.2")
     page.get_by_label("User name").fill("nobody")
     page.keyboard.press("Enter")
     expect(answer).to_have_text("There is no user named “nobody”.")

@@ -214,25 +214,22 @@ def test_a_slow_replica_is_waited_for_no_longer_than_the_budget(site, as_person)
 
 
 def test_a_configuration_that_is_gone_is_said_and_the_copy_is_used(site, as_person, settings):
-    client, media_file = as_person("yes"), site.media_file(age=10)
+    client, media_file = as_person("yes"), site.media_file(age=10, configuration="gone")
     ReplicaCopy.objects.create(
         media_file=media_file,
         target=_replica().fingerprint,
         state="ready",
         next_check_at=timezone.now() + timedelta(hours=1),
     )
-    configurations = json.loads(site.values["s3_configuration"])
-    del configurations["main"]
-    site.prefer(s3_configuration=json.dumps(configurations), storage_location="sydney")
     assert came_from(download(client, media_file)) == ("sydney", "primary-unusable", b"frames")
     answer = where(client, media_file).json()
     assert (answer["configuration"], answer["reason"]) == ("sydney", "primary-unusable")
     assert (answer["source"], answer["bucket"]) == ("replica", SYDNEY)
-    other = site.media_file(age=10)
+    other = site.media_file(age=10, configuration="gone")
     response = download(client, other)
     assert response.status_code == 503
-    assert "“main” is not in S3 Configuration" in response.content.decode()
-    assert "“main” is not in S3 Configuration" in where(client, other).json()["words"]
+    assert "“gone” is not in S3 Configuration" in response.content.decode()
+    assert "“gone” is not in S3 Configuration" in where(client, other).json()["words"]
 
 
 def _replica():
@@ -481,8 +478,8 @@ def test_source_says_which_bucket_and_why(site, as_person):
     assert answer["reason"] == "too-fresh"
     assert 0 < answer["changes_in"] <= 15
     assert re.fullmatch(
-        r"rhea has Use S3 Replication = yes; but the file is \d+ s old and S3 Replication Delay is "
-        r"60 s\. In \d+ s the replica sydney may be used\.",
+        r"rhea has Use S3 Replication = yes; but the media is \d+ s old and S3 Replication Delay "
+        r"is 60 s\. In \d+ s it would be sydney, when its copy is there\.",
         answer["words"],
     )
 

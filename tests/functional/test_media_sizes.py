@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from media import sizes
 from media.models import MediaFile
-from preferences.media_facts import media_sizes
+from media.sizes import media_sizes
 
 
 def files(*sizes: int) -> None:

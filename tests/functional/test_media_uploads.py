@@ -2,11 +2,13 @@
 
 import json
 import re
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from django.test import Client
+from django.utils import timezone
 
 from media import uploads
 from media.models import MediaFile, Upload
@@ -193,6 +195,8 @@ def test_without_a_storage_location_the_answer_says_so(site, uploader):
 
 def test_a_configuration_that_was_removed_meanwhile(site, uploader):
     begun = begin(uploader, size=5).json()
+    # An upload that was begun today would keep its configuration from being removed.
+    Upload.objects.update(started_at=timezone.now() - timedelta(days=2))
     site.prefer(storage_location="", s3_bucket_for_replication="", s3_configuration="{}")
     answer = post(uploader, begun["links"]["parts"], {"numbers": [1]})
     assert answer.status_code == 409

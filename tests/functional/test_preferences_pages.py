@@ -114,6 +114,9 @@ def test_the_page_has_the_products_labels_in_two_open_categories(as_admin):
         ("storage_location", "Storage Location"),
         ("verify_replica_copies", "Verify replica copies"),
         ("comment", "Comment"),
+        ("try_user", "User"),
+        ("try_address", "From IP address"),
+        ("try_age", "Media uploaded"),
     ]
     assert re.findall(r"<details class=\"category\" open> <summary><h2>(\w+)</h2>", page) == [
         "Isolation",

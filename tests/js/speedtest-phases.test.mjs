@@ -110,6 +110,8 @@ test("everything is measured, and bytes are those that were acknowledged", async
   assert.ok(figures.upload.mbps > 0 && figures.download.mbps > 0);
   assert.ok(figures.upload.loaded_median_ms > 0 && figures.download.loaded_median_ms > 0);
   assert.equal(figures.upload_single.loaded_median_ms, undefined);
+  assert.ok(figures.upload_single.file_mbps >= figures.upload_single.mbps);
+  assert.equal(figures.upload.file_mbps, undefined);
   assert.equal(figures.small_put.files, 20);
   assert.ok(figures.small_get.files_per_s > 0);
   assert.deepEqual([figures.multipart.ok, figures.multipart.broken_off], [true, true]);
@@ -222,4 +224,15 @@ test("without a test file only what uploads is measured", async () => {
   assert.equal(figures.idle_median_ms, undefined);
   assert.equal(figures.upload.loaded_median_ms, undefined);
   assert.ok(figures.upload.mbps > 0);
+});
+
+test("bodies cannot be compressed and no two begin alike", async () => {
+  const { deflateSync } = await import("node:zlib");
+  const { Bodies } = await import("../../speedtest/static/speedtest/network.js");
+  const bodies = new Bodies(1 << 20);
+  const bytes = async (blob) => Buffer.from(await blob.arrayBuffer());
+  const [first, second] = [await bytes(bodies.take(3 << 20)), await bytes(bodies.take(128 * KIB))];
+  assert.equal(first.length, 3 << 20);
+  assert.ok(deflateSync(first.subarray(0, 1 << 20)).length > 0.999 * (1 << 20));
+  assert.notDeepEqual(first.subarray(0, 64), second.subarray(0, 64));
 });

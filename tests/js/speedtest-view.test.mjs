@@ -37,7 +37,7 @@ test("a refused phase makes the measurement fail, with S3's words", () => {
 
 test("labels say when it varied", () => {
   assert.equal(steadiness({ steady: true, plus_minus: 0.01 }), "steady");
-  assert.equal(steadiness({ steady: false, plus_minus: 0.123 }), "varied ±12 %");
+  assert.equal(steadiness({ steady: false, plus_minus: 0.123 }), "varied ±12\u00a0%");
   assert.equal(steadiness({ steady: false, plus_minus: null, short: true }), "very short");
 });
 

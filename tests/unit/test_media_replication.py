@@ -154,9 +154,9 @@ def test_words_of_a_fresh_file_name_all_that_counted():
         address="10.20.1.7",
         listing="10.20.0.0/16 (line 1)",
     ) == (
-        "rhea has Use S3 Replication = auto and 10.20.1.7 is in 10.20.0.0/16 (line 1); but the "
-        "file is 45 s old and S3 Replication Delay is 60 s. In 15 s the replica sydney may be "
-        "used."
+        "rhea has Use S3 Replication = auto; 10.20.1.7 is in 10.20.0.0/16 (line 1); but the media "
+        "is 45 s old and S3 Replication Delay is 60 s. In 15 s it would be sydney, when its copy "
+        "is there."
     )
 
 

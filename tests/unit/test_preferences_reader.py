@@ -5,13 +5,14 @@ import re
 import sys
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from preferences.reader import (
     COMMA_REMOVED,
     INVISIBLE,
     INVISIBLE_REMOVED,
+    MAX_BYTES,
     MAX_DEPTH,
     ODD_SPACES,
     canonical,
@@ -134,6 +135,11 @@ SLOW_CANDIDATES = {
 @pytest.mark.parametrize("text", SLOW_CANDIDATES.values(), ids=SLOW_CANDIDATES)
 def test_the_work_grows_with_the_text_and_no_faster(text):
     """Counted in calls, which a busy machine does not change."""
+    assert calls_of(text) < 20 * len(text)
+
+
+def calls_of(text):
+    """Read `text` and return how many functions that called."""
     calls = 0
 
     def count(frame, event, argument):
@@ -145,7 +151,7 @@ def test_the_work_grows_with_the_text_and_no_faster(text):
         read_json(text)
     finally:
         sys.setprofile(None)
-    assert calls < 20 * len(text)
+    return calls
 
 
 def depth(value):
@@ -214,6 +220,22 @@ def test_any_text_gives_a_value_or_our_errors_and_agrees_with_python(text):
             or "appears twice" in result.errors[0].message
             or "NaN" in text
         )
+
+
+@settings(max_examples=30, deadline=None)
+@given(fragments, st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=6).map("".join))
+@example("", "{")
+@example('{"a":', "\u200b")
+@example("[", "[],")
+@example('"', "\\u200b")
+def test_64_kb_of_anything_are_read_or_refused_in_as_many_steps(beginning, repeated):
+    """What begins in any way and goes on in any way, up to the limit."""
+    count = (MAX_BYTES - 200) // len(repeated.encode("utf-8", "surrogatepass"))
+    text = beginning + repeated * count
+    result = read_json(text)
+    assert not result.errors or result.value is None
+    assert all(error.line >= 1 and error.column >= 1 for error in result.errors)
+    assert calls_of(text) < 20 * len(text)
 
 
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')

@@ -9,7 +9,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.db import DatabaseError
 
@@ -32,7 +31,9 @@ from preferences.saving import (
     values_of,
 )
 from preferences.snapshot import parse
+from preferences.usage import InUse, RenameRefused, follow, require_kept
 from preferences.validation import Finding, validate
+from shotmedia.origin import site_origin
 from shotmedia.s3.probe import check_configuration
 
 USAGE = 2
@@ -65,6 +66,13 @@ class Command(BaseCommand):
                 made.add_argument("--comment", default="", help="why; shown in History")
                 made.add_argument(
                     "--user", default="", help="who; else the account that runs the command"
+                )
+                made.add_argument(
+                    "--rename",
+                    action="append",
+                    default=[],
+                    metavar="OLD=NEW",
+                    help="configuration OLD is called NEW now: its media files go along",
                 )
             return made
 
@@ -232,7 +240,7 @@ class Command(BaseCommand):
         answers: dict[str, list[dict]] = {}
         for name, config in preferences.configurations.items():
             only_read = config is replica and config is not primary
-            origin = options["origin"] or _origin()
+            origin = options["origin"] or site_origin()
             answers[name] = []
             if not options["json"]:
                 self.stdout.write(f"{name} (bucket {config.bucket}, {config.region})")
@@ -294,9 +302,10 @@ class Command(BaseCommand):
                 f"A comment has at most {PreferenceRevision.MAX_COMMENT} characters.",
                 returncode=USAGE,
             )
+        renames = _renames(options["rename"])
         row = current_row()
         wanted, skipped = merged(values, row)
-        validated = validate(wanted)
+        validated = validate(follow(wanted, renames))
         if validated.errors:
             sentences = "\n".join(_sentence(error) for error in validated.errors)
             raise CommandError(f"{sentences}\nNothing was saved.")
@@ -305,9 +314,14 @@ class Command(BaseCommand):
         for notice in validated.notices:
             self.stderr.write(f"Note: {_sentence(notice)}")
         self._tell_warnings(validated.warnings)
-        found = differences(row, as_row(validated.values, row.version + 1))
+        new = as_row(validated.values, row.version + 1)
+        found = differences(row, new)
         if found:
             self.stdout.write(as_text(found))
+        try:
+            require_kept(row, new, renames)
+        except (InUse, RenameRefused) as error:
+            raise _refused(error) from None
         if options["dry_run"]:
             self.stdout.write("Nothing was saved (dry run).")
             return
@@ -324,7 +338,10 @@ class Command(BaseCommand):
                 source=source,
                 comment=comment,
                 restored_from=restored_from,
+                renames=renames,
             )
+        except InUse as error:
+            raise _refused(error) from None
         except Conflict as conflict:
             raise CommandError(
                 f"{conflict.who} saved revision {conflict.version} in this very moment. Nothing "
@@ -334,6 +351,10 @@ class Command(BaseCommand):
             self.stdout.write(f"Site Preferences were saved (revision {saved.version}).")
         else:
             self.stdout.write("Nothing was changed.")
+        for sentence in saved.moved:
+            self.stdout.write(sentence)
+        for warning in saved.warnings:
+            self.stderr.write(f"Warning: {warning}")
 
     # --- Telling ----------------------------------------------------------------------------------
 
@@ -343,6 +364,23 @@ class Command(BaseCommand):
 
     def _json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _renames(given: Iterable[str]) -> dict[str, str]:
+    renames = {}
+    for one in given:
+        old, _, new = one.partition("=")
+        if not old or not new:
+            raise CommandError(
+                f"“{one}”: write OLD=NEW, such as main=studio-main.", returncode=USAGE
+            )
+        renames[old] = new
+    return renames
+
+
+def _refused(error: InUse | RenameRefused) -> CommandError:
+    hint = " (--rename OLD=NEW)" if isinstance(error, InUse) else ""
+    return CommandError(f"{error}{hint}\nNothing was saved.")
 
 
 def _sentence(finding: Finding) -> str:
@@ -413,8 +451,3 @@ def _writer(name: str) -> tuple[User | None, str]:
             name = ""
     user = User.objects.filter(username=name).first() if name else None
     return user, name[:150]
-
-
-def _origin() -> str:
-    hosts = [host.lstrip(".") for host in settings.ALLOWED_HOSTS if host != "*"]
-    return f"http{'s' if settings.HTTPS else ''}://{hosts[0] if hosts else 'localhost'}"

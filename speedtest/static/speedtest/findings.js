@@ -41,7 +41,7 @@ export function measureFinding({ figures, troubles }) {
 /** "steady", or how much it varied; without a word when there was too little to say. */
 export function steadiness({ steady, plus_minus: plusMinus, short }) {
   if (steady) return "steady";
-  if (Number.isFinite(plusMinus)) return `varied ±${Math.max(1, Math.round(plusMinus * 100))} %`;
+  if (Number.isFinite(plusMinus)) return `varied ±${Math.max(1, Math.round(plusMinus * 100))}\u00a0%`;
   return short ? "very short" : "too short to tell how steady";
 }
 
