@@ -82,10 +82,10 @@ class SpeedTestRun(models.Model):
     finished_at = models.DateTimeField(null=True)
     address = models.CharField(max_length=45)
     office = models.CharField(max_length=45, db_index=True, default="")
-    """The address range that `address` is in."""
+    """The address range that `address` is in; empty when this server measured."""
     user_agent = models.CharField(max_length=400)
     browser = models.CharField(max_length=40, db_index=True, default="")
-    """The short name of `user_agent`."""
+    """The short name of `user_agent`, or "this server", "command line"."""
     server_findings = models.JSONField(default=list)
     browser_findings = models.JSONField(default=list)
     cleanup = models.JSONField(default=list)
@@ -127,8 +127,12 @@ class SpeedTestRun(models.Model):
     def save(self, **kwargs: Any) -> None:
         """Save it; a new one is told the office and the browser that it comes from."""
         if self._state.adding:
-            self.office = office_of(self.address)
-            self.browser = browser_of(self.user_agent)
+            if self.source == self.Source.BROWSER:
+                self.office = office_of(self.address)
+                self.browser = browser_of(self.user_agent)
+            else:
+                # Address and user agent are those of whoever asked for it.
+                self.browser = self.get_source_display()
         super().save(**kwargs)
 
     @property

@@ -127,12 +127,14 @@ def _mark(text: str) -> tuple[datetime, UUID] | None:
 def compared(run: SpeedTestRun) -> list[dict[str, Any]]:
     """Each rate beside the median of the 30 days before: {"title", "text", "dropped"}.
 
-    Of the same configuration (and place of it) and office, tests that came to their end.
+    Of the same configuration (and place of it) and office, tests that came to their end. What this
+    server measured is compared with what it measured before.
     """
     earlier = SpeedTestRun.objects.filter(
         configuration=run.configuration,
         office=run.office,
         place=run.place,
+        source=run.source,
         state=SpeedTestRun.State.DONE,
         started_at__lt=run.started_at,
         started_at__gte=run.started_at - timedelta(days=COMPARED_DAYS),

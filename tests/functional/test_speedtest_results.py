@@ -104,6 +104,16 @@ def test_office_and_browser_are_kept_with_the_run(ada: User) -> None:
     assert (run.office, run.browser) == ("2001:db8:1::/48", "Firefox on Linux")
 
 
+def test_what_this_server_measured_is_no_office(client: Client, ada: User) -> None:
+    run = run_of(ada, source="server")
+    run_of(ada, source="command", started_at=NOON + timedelta(hours=1))
+    run_of(ada, started_at=NOON + timedelta(hours=1))
+    assert (run.office, run.browser) == ("", "this server")
+    assert [row["id"] for row in rows(client, "?browser=this server")] == [str(run.pk)]
+    page = client.get(reverse("speedtest:result", args=[run.pk])).content.decode()
+    assert "this server, asked for from 203.0.113.7" in page
+
+
 def test_older_tests_get_them_by_the_migration(ada: User) -> None:
     run = run_of(ada)
     SpeedTestRun.objects.update(office="", browser="")
@@ -232,7 +242,7 @@ def test_compared_with_the_same_office_and_place_only(client: Client, ada: User)
         run_of(ada, started_at=NOON - timedelta(days=days), figures=RATES)
     apart: list[dict] = [
         {"address": "198.51.100.1"}, {"configuration": "sydney"}, {"place": "1" * 16},
-        {"state": "stopped"}, {"started_at": NOON - timedelta(days=31)},
+        {"state": "stopped"}, {"source": "server"}, {"started_at": NOON - timedelta(days=31)},
         {"started_at": NOON + timedelta(days=1)},
     ]  # fmt: skip
     for fields in apart:
