@@ -29,6 +29,7 @@ DIRECTION_NUMBERS = {
     "seconds": "length of the window",
     "warm_seconds": "from the phase's begin to the window's",
     "from_ms": "the window's begin, milliseconds since 1970 by the browser's clock",
+    "file_mbps": "upload_single: the rate while a body is under way, as one large file has it",
     "ramp_ms": "what the begin cost compared with the headline rate from the first moment on",
     "bytes": "acknowledged (upload) or read (download) in the whole phase",
     "streams": "at once",

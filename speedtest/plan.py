@@ -35,6 +35,8 @@ LINK_SECONDS = 900
 """Life of every link of a test."""
 RUN_SECONDS = 600
 """A test that is still running after this long was left behind."""
+SILENT_SECONDS = 180
+"""A run of this server that has said nothing for this long has lost its process."""
 CHECK_BYTES = 64 * KIB
 """About what the checks move between the browser and S3."""
 MANY_SHARE = 0.7
@@ -50,6 +52,30 @@ def merged(changes: Mapping[str, Any]) -> dict[str, Any]:
         name: value | changes.get(name, {}) if isinstance(value, dict) else changes.get(name, value)
         for name, value in PLAN.items()
     }
+
+
+def adjusted(
+    plan: Mapping[str, Any],
+    *,
+    seconds: int | None = None,
+    streams: int | None = None,
+    cap_bytes: int | None = None,
+) -> dict[str, Any]:
+    """The plan with what somebody asked for: the most of each phase, streams, bytes each way."""
+    made = dict(plan)
+    if seconds is not None:
+        ms = seconds * 1000
+        for name in ("upload", "download", "single"):
+            given = plan[name]
+            warm, least = min(given["warm_ms"], ms // 4), min(given["min_ms"], ms)
+            made[name] = {"warm_ms": warm, "min_ms": least, "max_ms": ms}
+        made["thorough"] = made["thorough"] | {"max_ms": ms}
+    if streams is not None:
+        made["streams"] = streams
+    if cap_bytes is not None:
+        made["cap_bytes"] = cap_bytes
+        made["thorough"] = made["thorough"] | {"cap_bytes": cap_bytes}
+    return made
 
 
 def for_mode(plan: Mapping[str, Any], mode: str) -> dict[str, Any]:

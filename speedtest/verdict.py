@@ -18,11 +18,17 @@ def leading(server: Findings, browser: Findings) -> Mapping[str, Any] | None:
 
 
 def verdict(
-    server: Findings, browser: Findings, cleanup: Findings = (), *, state: str = "done"
+    server: Findings,
+    browser: Findings,
+    cleanup: Findings = (),
+    *,
+    state: str = "done",
+    by_browser: bool = True,
 ) -> tuple[str, str]:
     """The status (pass, warn, fail) and the sentence. "Speed test reference", section 8.
 
-    server, browser, cleanup: findings as plain values; state: how the test ended.
+    server, browser, cleanup: findings as plain values; state: how the test ended; by_browser:
+    False for a test that only this server took part in.
     """
     server, browser, cleanup = list(server), list(browser), list(cleanup)
     failure = _failure(server, browser)
@@ -31,10 +37,11 @@ def verdict(
     if state == "stopped":
         return "warn", "The test was stopped before its end; nothing had failed so far."
     if state == "left":
-        return "warn", "The page was closed before the end; nothing had failed so far."
+        what = "The page was closed" if by_browser else "The process that ran it ended"
+        return "warn", f"{what} before the end; nothing had failed so far."
     if state == "failed":
         return "fail", "The checks passed, but the measurement could not be finished."
-    if not _worked(browser):
+    if by_browser and not _worked(browser):
         return "warn", "This server reaches the bucket; the browser was not tested."
     left = _failed(cleanup)
     if left:
@@ -45,6 +52,8 @@ def verdict(
     if warnings:
         noted = "one thing" if warnings == 1 else f"{warnings} things"
         return "warn", f"Everything works; {noted} below should be looked at."
+    if not by_browser:
+        return "pass", "Everything works from this server; no browser took part."
     return "pass", "Everything works: this server and your browser both reach the bucket."
 
 

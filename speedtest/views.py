@@ -39,6 +39,7 @@ from speedtest.plan import (
     most_bytes,
     most_seconds,
 )
+from speedtest.results import finished
 from speedtest.verdict import leading
 
 HISTORY = 20
@@ -81,7 +82,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "checks": [[check.name, check.title] for check in CHECKS],
         "hosts": {option["name"]: option["host"] for option in options},
     }
-    runs = SpeedTestRun.objects.select_related("user").exclude(state="running")[:HISTORY]
+    runs = finished()[:HISTORY]
     context = {
         **admin.site.each_context(request),
         "title": "Speed test",
@@ -141,7 +142,7 @@ def row(run: SpeedTestRun) -> dict[str, Any]:
         "when": timezone.localtime(run.started_at).strftime("%Y-%m-%d %H:%M"),
         "iso": run.started_at.isoformat(),
         "configuration": run.configuration,
-        "who": run.user.get_username() if run.user else "(removed)",
+        "who": run.who,
         "address": run.address,
         "status": run.verdict_status,
         "verdict": run.verdict,
@@ -165,7 +166,7 @@ def _ms(value: float | None) -> str:
 # --- Steps ----------------------------------------------------------------------------------
 
 
-def _body(request: HttpRequest) -> dict[str, Any]:
+def json_body(request: HttpRequest) -> dict[str, Any]:
     """The JSON of a request; a beacon can only send it as a form's field "result"."""
     text = request.POST.get("result") or request.body.decode("utf-8", "replace") or "{}"
     try:
@@ -175,11 +176,11 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _problem(message: str, status: int = 400, **more: Any) -> JsonResponse:
+def problem(message: str, status: int = 400, **more: Any) -> JsonResponse:
     return JsonResponse({"message": message, **more}, status=status)
 
 
-def _origin(request: HttpRequest) -> str:
+def origin_of(request: HttpRequest) -> str:
     """This site as the browser sees it: Django has checked a POST's Origin against the site."""
     return request.headers.get("Origin") or f"{request.scheme}://{request.get_host()}"
 
@@ -188,13 +189,13 @@ def _origin(request: HttpRequest) -> str:
 @require_POST
 def start(request: HttpRequest) -> JsonResponse:
     """Begin a test: {"configuration", "mode", "end": id of a test to end first}."""
-    body = _body(request)
+    body = json_body(request)
     name = body.get("configuration")
     target = steps.target_of(current_preferences(), name) if isinstance(name, str) else None
     if target is None:
-        return _problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
+        return problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if body.get("mode") not in SpeedTestRun.Mode.values:
-        return _problem("“mode” must be quick, standard or thorough.")
+        return problem("“mode” must be quick, standard or thorough.")
     end_left_behind(current_preferences(), timezone.now())
     running = SpeedTestRun.objects.filter(
         user=request.user, configuration=name, state="running"
@@ -202,7 +203,7 @@ def start(request: HttpRequest) -> JsonResponse:
     if running is not None and body.get("end") == str(running.pk):
         end_run(running, target, timezone.now(), state="left")
     elif running is not None:
-        return _problem(
+        return problem(
             f"You have a test of “{name}” running since "
             f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
             409,
@@ -222,7 +223,7 @@ def start(request: HttpRequest) -> JsonResponse:
                 user_agent=request.headers.get("User-Agent", "")[:400],
             )
     except IntegrityError:
-        return _problem(f"A test of “{name}” has just been started in another tab.", 409)
+        return problem(f"A test of “{name}” has just been started in another tab.", 409)
     steps_urls = {
         step: reverse(f"speedtest:{step}", args=[run.pk])
         for step in ("server", "prepare", "replay", "complete", "join", "finish")
@@ -240,7 +241,7 @@ def _running(request: HttpRequest, run_id: UUID) -> tuple[SpeedTestRun, steps.Ta
     return run, target
 
 
-_CHANGED = "The configuration was changed while the test ran. Reload the page and start again."
+CHANGED = "The configuration was changed while the test ran. Reload the page and start again."
 
 
 def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]) -> View:
@@ -252,16 +253,16 @@ def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]
     def checked(request: HttpRequest, run_id: UUID) -> HttpResponse:
         run, target = _running(request, run_id)
         if target is None:
-            return _problem(_CHANGED, 409)
+            return problem(CHANGED, 409)
         try:
             return view(request, run, target)
         except (CredentialsUnavailable, Unreachable) as error:
-            return _problem(error.message, 502)
+            return problem(error.message, 502)
 
     return checked
 
 
-def _lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
+def json_lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
     """JSON lines, each sent when it is known."""
     response = StreamingHttpResponse(
         (json.dumps(event) + "\n" for event in events), content_type="application/x-ndjson"
@@ -284,7 +285,7 @@ def _actions(run: SpeedTestRun, finding: Finding) -> list[tuple[str, str]]:
 @step
 def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Run the server's checks and send each finding as it comes."""
-    origin, current = _origin(request), plan()
+    origin, current = origin_of(request), plan()
 
     def events() -> Iterator[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -295,7 +296,7 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
         finally:
             SpeedTestRun.objects.filter(pk=run.pk).update(server_findings=found)
 
-    return _lines(events())
+    return json_lines(events())
 
 
 @step
@@ -309,7 +310,7 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
         except (CredentialsUnavailable, Unreachable) as error:
             yield {"problem": f"The site cannot sign links: {error.message}"}
 
-    return _lines(events())
+    return json_lines(events())
 
 
 @step
@@ -319,16 +320,16 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
     what: a name in REPLAYS, answered with a finding; or "reach", with this server's view of the
     host.
     """
-    body = _body(request)
+    body = json_body(request)
     what = body.get("what")
     if what == "reach":
         return JsonResponse(replays.view_of_host(target))
     if what not in replays.REPLAYS:
-        return _problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
+        return problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
     finding = replays.replay(
         target,
         run.path,
-        _origin(request),
+        origin_of(request),
         what,
         said=replays.said_by_s3(body.get("said")),
         address=f"{run.address}/{128 if ':' in run.address else 32}",
@@ -339,33 +340,33 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
 @step
 def complete(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
     """Complete the multipart upload of the browser's check: {"upload_id", "etag"}."""
-    body = _body(request)
+    body = json_body(request)
     upload_id, etag = body.get("upload_id"), body.get("etag")
-    if not _is_upload_id(upload_id):
-        return _problem("“upload_id” is missing.")
-    if not _is_etag(etag):
-        return _problem("“etag” must be an ETag as S3 gave it.")
+    if not is_upload_id(upload_id):
+        return problem("“upload_id” is missing.")
+    if not is_etag(etag):
+        return problem("“etag” must be an ETag as S3 gave it.")
     return JsonResponse(steps.complete_part(target, run.path, upload_id, etag).as_dict())
 
 
 @step
 def join(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
     """Complete the measured multipart upload: {"upload_id", "etags": one for each part}."""
-    body = _body(request)
+    body = json_body(request)
     upload_id, etags = body.get("upload_id"), body.get("etags")
-    if not _is_upload_id(upload_id):
-        return _problem("“upload_id” is missing.")
+    if not is_upload_id(upload_id):
+        return problem("“upload_id” is missing.")
     parts = len(plan(run.mode)["parts"])
-    if not isinstance(etags, list) or len(etags) != parts or not all(map(_is_etag, etags)):
-        return _problem(f"“etags” must be the {parts} ETags as S3 gave them.")
+    if not isinstance(etags, list) or len(etags) != parts or not all(map(is_etag, etags)):
+        return problem(f"“etags” must be the {parts} ETags as S3 gave them.")
     return JsonResponse(steps.join_parts(target, run.path, upload_id, etags).as_dict())
 
 
-def _is_upload_id(value: Any) -> bool:
+def is_upload_id(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"[^\s<>&]{1,1024}", value))
 
 
-def _is_etag(value: Any) -> bool:
+def is_etag(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r'"?[0-9A-Za-z-]{1,80}"?', value))
 
 
@@ -374,13 +375,13 @@ def _is_etag(value: Any) -> bool:
 def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
     """End a test: {"state", "findings", "figures"}. Removes its objects, and stores the result."""
     run, target = _running(request, run_id)
-    body = _body(request)
+    body = json_body(request)
     state = body.get("state") if body.get("state") in ANSWERS else "failed"
     if target is None:
         run.state, run.finished_at = "failed", timezone.now()
-        run.verdict_status, run.verdict = "warn", _CHANGED
+        run.verdict_status, run.verdict = "warn", CHANGED
         run.save()
-        return _problem(_CHANGED, 409)
+        return problem(CHANGED, 409)
     end_run(
         run,
         target,
@@ -461,5 +462,5 @@ def _clean_requests(value: Any) -> list[dict[str, Any]]:
 @require_safe
 def report(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """A test as one text for IT or AWS support; anybody's test, as the list of results."""
-    run = get_object_or_404(SpeedTestRun.objects.select_related("user"), pk=run_id)
+    run = get_object_or_404(SpeedTestRun.objects.select_related("user", "invitation"), pk=run_id)
     return HttpResponse(it_report(run), content_type="text/plain; charset=utf-8")

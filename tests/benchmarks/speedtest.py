@@ -87,7 +87,7 @@ def file_seconds(figures: dict[str, Any], phase: str, size: int) -> float:
     """The page's "time for a file" (maths.fileSeconds with result.js's beginning)."""
     connect = max(0.0, figures.get("first_ms", 0) - figures.get("idle_median_ms", 0))
     one = figures[phase]
-    return (connect + one["ramp_ms"]) / 1000 + size * 8 / (one["mbps"] * 1e6)
+    return (connect + one["ramp_ms"]) / 1000 + size * 8 / (one.get("file_mbps", one["mbps"]) * 1e6)
 
 
 def main() -> None:

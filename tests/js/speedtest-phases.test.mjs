@@ -110,6 +110,8 @@ test("everything is measured, and bytes are those that were acknowledged", async
   assert.ok(figures.upload.mbps > 0 && figures.download.mbps > 0);
   assert.ok(figures.upload.loaded_median_ms > 0 && figures.download.loaded_median_ms > 0);
   assert.equal(figures.upload_single.loaded_median_ms, undefined);
+  assert.ok(figures.upload_single.file_mbps >= figures.upload_single.mbps);
+  assert.equal(figures.upload.file_mbps, undefined);
   assert.equal(figures.small_put.files, 20);
   assert.ok(figures.small_get.files_per_s > 0);
   assert.deepEqual([figures.multipart.ok, figures.multipart.broken_off], [true, true]);

@@ -139,6 +139,19 @@ test("what the beginning cost is the time that the headline rate would not have 
   assert.equal(maths.fileTime(1_000_000, 8, 1500), "2.5 s");
 });
 
+test("a file pays the round trip of its acknowledgement once, bodies each", () => {
+  // 1 MB a second at a round trip of 100 ms; the first body was slow.
+  const bodies = [
+    { start: 0, end: 600, bytes: 250_000 },
+    { start: 600, end: 1700, bytes: 1_000_000 },
+    { start: 1700, end: 2800, bytes: 1_000_000 },
+  ];
+  const { file_mbps: rate, ramp_ms: ramp } = maths.fileFigures(bodies, 500, 100);
+  near(rate, 8);
+  near(ramp, 250);
+  assert.deepEqual(maths.fileFigures(bodies, 5000, 100), {});
+});
+
 test("latency under load: the first probe and the warm-up do not count, lost ones do", () => {
   const probes = [
     { start: 0, ms: 900, lost: false },

@@ -44,3 +44,5 @@ def test_a_files_time_has_its_beginning() -> None:
         "download_single": {"mbps": 8, "ramp_ms": 150},
     }
     assert file_seconds(figures, "download_single", 1_000_000) == pytest.approx(1.2)
+    figures["upload_single"] = {"mbps": 7, "file_mbps": 8, "ramp_ms": 0}
+    assert file_seconds(figures, "upload_single", 1_000_000) == pytest.approx(1.05)

@@ -6,6 +6,7 @@ import pytest
 
 from speedtest.plan import (
     PLAN,
+    adjusted,
     egress_cost,
     for_mode,
     merged,
@@ -84,3 +85,12 @@ def test_the_paths_that_a_test_may_store_under_are_few_and_its_own() -> None:
     paths = every_path(".speedtest/runs/x/", PLAN)
     assert len(paths) == len(set(paths)) < 100
     assert all(path.startswith(".speedtest/runs/x/browser/") for path in paths)
+
+
+def test_what_somebody_asks_for_is_in_the_plan():
+    asked = adjusted(PLAN, seconds=4, streams=8, cap_bytes=200_000_000)
+    assert asked["download"] == {"warm_ms": 1000, "min_ms": 4000, "max_ms": 4000}
+    assert asked["single"]["max_ms"] == 4000
+    assert (asked["streams"], for_mode(asked, "standard")["cap_bytes"]) == (8, 200_000_000)
+    assert for_mode(asked, "thorough")["cap_bytes"] == 200_000_000
+    assert adjusted(PLAN) == PLAN

@@ -97,3 +97,12 @@ def test_a_browsers_findings_are_cut_to_what_findings_are() -> None:
     assert cleaned[0]["documents"] == [["CORS", "[]"]]
     assert "extra" not in cleaned[0]
     assert clean_findings({"check": "get"}) == []
+
+
+def test_a_test_of_the_server_alone_says_nothing_of_browsers():
+    passed = [{"check": "put", "status": "pass", "message": ""}]
+    assert verdict(passed, [], by_browser=False) == (
+        "pass",
+        "Everything works from this server; no browser took part.",
+    )
+    assert "process" in verdict(passed, [], state="left", by_browser=False)[1]

@@ -9,7 +9,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.db import DatabaseError
 
@@ -34,6 +33,7 @@ from preferences.saving import (
 from preferences.snapshot import parse
 from preferences.usage import InUse, RenameRefused, follow, require_kept
 from preferences.validation import Finding, validate
+from shotmedia.origin import site_origin
 from shotmedia.s3.probe import check_configuration
 
 USAGE = 2
@@ -240,7 +240,7 @@ class Command(BaseCommand):
         answers: dict[str, list[dict]] = {}
         for name, config in preferences.configurations.items():
             only_read = config is replica and config is not primary
-            origin = options["origin"] or _origin()
+            origin = options["origin"] or site_origin()
             answers[name] = []
             if not options["json"]:
                 self.stdout.write(f"{name} (bucket {config.bucket}, {config.region})")
@@ -451,8 +451,3 @@ def _writer(name: str) -> tuple[User | None, str]:
             name = ""
     user = User.objects.filter(username=name).first() if name else None
     return user, name[:150]
-
-
-def _origin() -> str:
-    hosts = [host.lstrip(".") for host in settings.ALLOWED_HOSTS if host != "*"]
-    return f"http{'s' if settings.HTTPS else ''}://{hosts[0] if hosts else 'localhost'}"

@@ -150,6 +150,22 @@ export function rampLoss(bytes, ms, rate) {
 }
 
 /**
+ * What one large file gets, out of one stream's bodies {start, end, bytes}: a body is acknowledged a
+ * round trip after its last byte, which a file costs once and bodies each. Those that were begun
+ * before `from` are the slow beginning. {} when no body was begun later.
+ */
+export function fileFigures(requests, from, roundTrip) {
+  const bytes = (list) => list.reduce((sum, one) => sum + one.bytes, 0);
+  const time = (list) =>
+    list.reduce((sum, one) => sum + Math.max(1, one.end - one.start - roundTrip), 0);
+  const counted = requests.filter((one) => one.start >= from);
+  const before = requests.filter((one) => one.start < from);
+  if (!counted.length) return {};
+  const rate = mbps(bytes(counted), time(counted));
+  return { file_mbps: rate, ramp_ms: rampLoss(bytes(before), time(before), rate) };
+}
+
+/**
  * Latency under load out of probes {start, ms, lost} since `from`; the first of all sets a
  * connection up and does not count. A lost probe counts as the time it was waited for.
  */

@@ -74,8 +74,11 @@ export async function measureUpload({ links, streams, times, plan, bodies, probe
   clearTimeout(limit);
   phase.stop("ended");
   await watching;
+  const result = await phase.result(bytesIn, total(), streams, idleMedian);
+  const from = phase.start + result.warm_seconds * 1000;
   return {
-    ...await phase.result(bytesIn, total(), streams, idleMedian),
+    ...result,
+    ...streams === 1 ? maths.fileFigures(acknowledged, from, idleMedian ?? 0) : {},
     unfinished,
     buffered: maths.wasBuffered(acknowledged),
   };

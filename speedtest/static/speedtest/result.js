@@ -24,7 +24,7 @@ function direction(name, title, figures) {
   const many = figures[name];
   const one = figures[`${name}_single`];
   const connect = Math.max(0, (figures.first_ms ?? 0) - (figures.idle_median_ms ?? 0));
-  const file = (rate) => fileTime(2e9, rate.mbps, connect + (rate.ramp_ms ?? 0));
+  const file = (rate) => fileTime(2e9, rate.file_mbps ?? rate.mbps, connect + (rate.ramp_ms ?? 0));
   const loaded = many.loaded_median_ms;
   return card(name, title, rateText(many.mbps), "Mbit/s", [
     [`${many.streams} at once`, `${rateText(many.mbps / 8)} MB/s, ${steadiness(many)}`],
