@@ -72,15 +72,15 @@ def _listed(run: SpeedTestRun) -> dict[str, Any]:
 def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """One result: figures in words, what it means for files, findings, and how it compares."""
     run = get_object_or_404(results.finished(), pk=run_id)
+    sizes = media_side().media_sizes()
     context = {
         **admin.site.each_context(request),
         "title": f"Speed test of “{run.configuration}”",
         "run": run,
         "listed": _listed(run),
         "lines": words.lines(run.figures),
-        "times": words.file_times(
-            run.figures, media_side().media_sizes(), settings.SPEEDTEST_REVIEW_MBPS
-        ),
+        "times": words.file_times(run.figures, sizes, settings.SPEEDTEST_REVIEW_MBPS),
+        "sizes": sizes,
         "compared": results.compared(run),
         "columns": [
             ("From this server", run.server_findings),

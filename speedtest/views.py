@@ -21,6 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from preferences.addresses import client_address
+from preferences.media_side import media_side
 from preferences.snapshot import Preferences, current_preferences
 from shotmedia.middleware import allow_hosts
 from shotmedia.s3.config import BucketConfig, ConfigError
@@ -39,8 +40,9 @@ from speedtest.plan import (
     most_bytes,
     most_seconds,
 )
-from speedtest.results import finished
+from speedtest.results import compared, finished
 from speedtest.verdict import leading
+from speedtest.words import file_times
 
 HISTORY = 20
 """Results that the page lists; the admin's list has all."""
@@ -397,6 +399,13 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
             "cleanup": run.cleanup,
             "figures": run.figures,
             "row": row(run),
+            "afterwards": {
+                "times": file_times(
+                    run.figures, media_side().media_sizes(), settings.SPEEDTEST_REVIEW_MBPS
+                ),
+                "compared": compared(run),
+                "page": reverse("speedtest:result", args=[run.pk]),
+            },
             "report": reverse("speedtest:report", args=[run.pk]),
         }
     )
