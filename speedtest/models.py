@@ -56,6 +56,7 @@ class SpeedTestRun(models.Model):
         QUICK = "quick", "Quick"
         STANDARD = "standard", "Standard"
         THOROUGH = "thorough", "Thorough"
+        COMPARE = "compare", "Comparison"
 
     class Source(models.TextChoices):
         """From where it was measured."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from speedtest.comparison import PAIRS
+
 KIB, MIB = 1 << 10, 1 << 20
 
 PLAN: dict[str, Any] = {
@@ -39,6 +41,8 @@ SILENT_SECONDS = 180
 """A run of this server that has said nothing for this long has lost its process."""
 CHECK_BYTES = 64 * KIB
 """About what the checks move between the browser and S3."""
+COMPARE_MS, COMPARE_PAUSE_MS = 4000, 500
+"""Length of each measurement of a comparison, and of the pause before it."""
 MANY_SHARE = 0.7
 """Of the bytes that a direction may move, what several streams may use; one stream has the rest."""
 
@@ -79,8 +83,19 @@ def adjusted(
 
 
 def for_mode(plan: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    """The plan of one test: "thorough" may run longer and move more. Each phase gets its cap."""
+    """The plan of one test: "thorough" may run longer and move more. Each phase gets its cap.
+
+    "compare" measures both directions several times, but shortly.
+    """
     made = dict(plan)
+    if mode == "compare":
+        made["pause_ms"] = min(plan["pause_ms"], COMPARE_PAUSE_MS)
+        for direction in ("upload", "download"):
+            ms = min(plan[direction]["max_ms"], COMPARE_MS)
+            warm = min(plan[direction]["warm_ms"], ms // 4)
+            cap = plan["cap_bytes"] // PAIRS
+            made[direction] = {"warm_ms": warm, "min_ms": ms, "max_ms": ms, "cap_bytes": cap}
+        return made
     if mode == "thorough":
         thorough = plan["thorough"]
         made["cap_bytes"] = thorough["cap_bytes"]

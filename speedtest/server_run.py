@@ -6,8 +6,8 @@ seen by its silence.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from shotmedia.s3.probe_judgements import Finding
 from speedtest import server_phases as phases
 from speedtest import steps
+from speedtest.comparison import ORDER, pairs_of
 from speedtest.ending import end_run
 from speedtest.estimators import bytes_moved
 from speedtest.figures import clean_figures
@@ -87,6 +88,7 @@ class Measurement:
     figures: dict[str, Any] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     wire: Wire = field(default_factory=Wire)
     bodies: Bodies = field(default_factory=Bodies)
 
@@ -130,6 +132,14 @@ class Measurement:
     def _one(self, name: str, begin: float, share: float) -> None:
         if name in NEEDS and NEEDS[name] not in self.figures:
             return
+        if (
+            name == "multipart"
+            and (seconds := self._parts_seconds()) * 1000 > self.plan["parts_ms"]
+        ):
+            self.notes.append(
+                f"The upload in parts was left out: on this line it would take {seconds:.0f} s."
+            )
+            return
 
         def emit(event: Mapping[str, Any]) -> None:
             known = {key: value for key, value in event.items() if key != "share"}
@@ -153,6 +163,12 @@ class Measurement:
             self.figures |= found
         else:
             self.figures[name] = found
+
+    def _parts_seconds(self) -> float:
+        """How long an upload in parts takes at the measured rate; a part of it goes twice."""
+        rate = self.figures.get("upload", {}).get("mbps", 0)
+        sizes = [part["bytes"] for part in self.links["parts"]["parts"]]
+        return (sum(sizes) + max(sizes)) * 8 / (rate * 1e6) if rate > 0 else 0.0
 
     def _measure(self, name: str, emit: phases.Emit) -> dict[str, Any]:
         plan, links, stopping = self.plan, self.links, self.stopping
@@ -387,9 +403,9 @@ def _measured(
     figures = measurement.run()
     found = measure_finding(figures, measurement.troubles)
     if links["notes"] and found.status == "pass":
-        found = Finding(
-            "measure", "Measurement", "warn", message=f"{found.message} {' '.join(links['notes'])}"
-        )
+        found = replace(found, status="warn")
+    notes = [*links["notes"], *measurement.notes]
+    found = replace(found, message=" ".join([found.message, *notes]))
     findings.append(found)
     show({"finding": found})
     return figures
@@ -407,3 +423,85 @@ def prepared(
             )
         links = event.get("links", links)
     return links
+
+
+def compare(
+    both: Sequence[tuple[SpeedTestRun, steps.Target]],
+    plan: Mapping[str, Any],
+    *,
+    now: Callable[[], datetime],
+    stopping: threading.Event,
+    show: Show,
+) -> dict[str, list[tuple[float, float]]]:
+    """Measure two targets in turn; by direction, the rates of each pair. Ends both runs.
+
+    A direction that does not get through on either is left out. Raises CredentialsUnavailable,
+    Unreachable when there are no links; an interrupt is raised again after the clean-up.
+    """
+    found: list[list[dict[str, Any]]] = [[], []]
+    troubles: list[list[Trouble]] = [[], []]
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    state = "failed"
+    try:
+        links = [prepared(target, run.path, plan, show) for run, target in both]
+        for direction in ("download", "upload"):
+            rates: list[float] = []
+            if direction == "upload" and any(one["download_only"] for one in links):
+                continue
+            for turn, letter in enumerate(ORDER):
+                index = ORDER[:2].index(letter)
+                title = f"{PHASES[direction]}: {both[index][0].configuration}"
+                measurement = Measurement(
+                    links[index],
+                    plan,
+                    upload=True,
+                    download=True,
+                    join=_no_parts,
+                    stopping=stopping,
+                    show=_as_turn(show, title, turn),
+                )
+                figures = measurement.run(only=(direction,))
+                troubles[index] += measurement.troubles
+                if direction not in figures:
+                    break
+                found[index].append(figures)
+                rates.append(figures[direction]["mbps"])
+            if measured := pairs_of(rates):
+                pairs[direction] = measured
+        state = "done"
+    except (Stopped, KeyboardInterrupt) as error:
+        state = "stopped"
+        if isinstance(error, KeyboardInterrupt):
+            raise
+    finally:
+        for (run, target), figures, failed in zip(both, found, troubles, strict=True):
+            whole = _summed(figures)
+            finding = measure_finding(whole, failed).as_dict()
+            SpeedTestRun.objects.filter(pk=run.pk).update(server_findings=[finding])
+            end_run(run, target, now(), state=state, figures=clean_figures(whole), plan=plan)
+    return pairs
+
+
+def _no_parts(upload_id: str, etags: list[str]) -> Finding:
+    raise AssertionError("A comparison has no upload in parts.")
+
+
+def _as_turn(show: Show, title: str, turn: int) -> Show:
+    def shown(event: dict[str, Any]) -> None:
+        share = (turn + event["share"]) / len(ORDER)
+        show({**event, "title": title, "share": share})
+
+    return shown
+
+
+def _summed(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One test's figures out of several: the middle one of each direction, all bytes."""
+    whole: dict[str, Any] = {}
+    for direction in ("upload", "download"):
+        ones = sorted((t[direction] for t in turns if direction in t), key=lambda one: one["mbps"])
+        if ones:
+            whole[direction] = ones[len(ones) // 2]
+    if turns:
+        for name in ("bytes_up", "bytes_down", "bytes_used"):
+            whole[name] = sum(turn[name] for turn in turns)
+    return whole

@@ -35,6 +35,9 @@ SEED_PART = 8 * MIB
 SWEEP_AFTER = timedelta(hours=1)
 """Objects of tests that are older were left behind: a closed laptop, a killed server."""
 
+REGIONAL = " (regional endpoint)"
+"""After the name of a configuration: the same without its VPC endpoint, to compare with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -49,13 +52,21 @@ class Target:
 
 
 def target_of(preferences: Preferences, name: str) -> Target | None:
-    """The configuration `name` as a target, None when there is no such one."""
-    config = preferences.configurations.get(name)
+    """The configuration `name` as a target, None when there is no such one.
+
+    One that has a VPC endpoint is there without it too, under its name and REGIONAL.
+    """
+    base = name.removesuffix(REGIONAL)
+    config = preferences.configurations.get(base)
     if config is None:
         return None
+    if name != base:
+        if not config.s3_interface_vpc_endpoint_dns_name:
+            return None
+        config = replace(config, name=name, s3_interface_vpc_endpoint_dns_name="")
     primary, replica = preferences.primary, preferences.replica
-    is_primary = primary is not None and primary.name == name
-    is_replica = replica is not None and replica.name == name and not is_primary
+    is_primary = primary is not None and primary.name == base
+    is_replica = replica is not None and replica.name == base and not is_primary
     return Target(config, is_replica, primary, replica if is_primary else None)
 
 

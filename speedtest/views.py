@@ -92,7 +92,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "data": data,
         "history": [row(run) for run in runs],
-        "modes": [_mode(current, mode) for mode in SpeedTestRun.Mode],
+        "modes": [_mode(current, mode) for mode in SpeedTestRun.Mode if mode != "compare"],
         "seed_bytes": current["seed_bytes"],
         "problems": preferences.problems,
     }

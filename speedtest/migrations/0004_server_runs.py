@@ -33,4 +33,18 @@ class Migration(migrations.Migration):
             name="stop_asked",
             field=models.BooleanField(default=False),
         ),
+        migrations.AlterField(
+            model_name="speedtestrun",
+            name="mode",
+            field=models.CharField(
+                choices=[
+                    ("quick", "Quick"),
+                    ("standard", "Standard"),
+                    ("thorough", "Thorough"),
+                    ("compare", "Comparison"),
+                ],
+                default="standard",
+                max_length=10,
+            ),
+        ),
     ]

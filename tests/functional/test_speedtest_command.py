@@ -217,3 +217,59 @@ def test_an_interrupted_lag_removes_its_marker(site: Site, monkeypatch):
     monkeypatch.setattr("time.sleep", interrupt)
     assert speedtest("--lag")[0] == 130
     assert ReplicationLag.objects.get().state == "stopped"
+
+
+# --- Comparison -----------------------------------------------------------------------------
+
+
+def test_two_targets_in_turn(site: Site):
+    for name, rate in ((MAIN, 2), (SYDNEY, 10)):
+        site.emulator.faults(name, rate_mb_s=rate, methods=["GET"], key="/.speedtest/seed")
+    code, out, said = speedtest("--compare", "main", "sydney", "--json")
+    assert (code, said) == (0, "")
+    told = json.loads(out)
+    assert (told["a"], told["b"]) == ("main", "sydney")
+    assert len(told["pairs"]["download"]) == 4
+    assert told["ratios"]["download"]["median"] > 1.25
+    runs = {run.configuration: run for run in SpeedTestRun.objects.all()}
+    assert {run.mode for run in runs.values()} == {"compare"}
+    assert runs["sydney"].figures["download"]["mbps"] > runs["main"].figures["download"]["mbps"]
+    assert all(left(site, run) == [] for run in runs.values())
+    # In turn: not all of one, then all of the other.
+    seen = [
+        one.bucket
+        for one in site.emulator.log
+        if one.method == "GET" and "/seed-" in one.key and one.status == 200
+    ]
+    turns = [bucket for at, bucket in enumerate(seen) if at == 0 or bucket != seen[at - 1]]
+    assert turns[-5:] == [MAIN, SYDNEY, MAIN, SYDNEY, MAIN]
+
+
+def test_a_comparison_in_words(site: Site):
+    code, out, _ = speedtest("--compare", "sydney", "main")
+    assert code == 0
+    assert out.startswith("Download: ")
+    assert out.count(" pairs)") == len(out.splitlines())
+
+
+def test_a_target_that_refuses_fails_the_comparison(site: Site):
+    site.emulator.faults(SYDNEY, status=403, methods=["GET"], key="/seed-")
+    code, _, said = speedtest("--compare", "main", "sydney")
+    assert code == 1
+    assert "“sydney”: " in said
+    assert all(left(site, run) == [] for run in SpeedTestRun.objects.all())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--compare", "main", "main"], "two different names"),
+        (["--compare", "main", "nowhere"], "There is no configuration “nowhere”"),
+        (["main", "--compare", "main", "sydney"], "nothing else to test"),
+        (["--compare", "main", "main (regional endpoint)"], "There is no configuration"),
+    ],
+)
+def test_a_comparison_needs_two_targets(site: Site, arguments, words):
+    code, _, said = speedtest(*arguments)
+    assert code == 2
+    assert words in said

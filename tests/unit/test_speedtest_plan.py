@@ -94,3 +94,10 @@ def test_what_somebody_asks_for_is_in_the_plan():
     assert (asked["streams"], for_mode(asked, "standard")["cap_bytes"]) == (8, 200_000_000)
     assert for_mode(asked, "thorough")["cap_bytes"] == 200_000_000
     assert adjusted(PLAN) == PLAN
+
+
+def test_a_comparison_measures_shortly_and_often():
+    plan = for_mode(PLAN, "compare")
+    assert plan["download"]["max_ms"] == 4000
+    assert plan["download"]["cap_bytes"] * 4 == PLAN["cap_bytes"]
+    assert plan["pause_ms"] == 500

@@ -14,8 +14,10 @@ from django.utils import timezone
 
 from preferences.snapshot import Preferences, current_preferences
 from shotmedia.origin import site_origin
+from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from speedtest import lag as lags
 from speedtest import server_run, steps
+from speedtest.comparison import ratio_of, sentence
 from speedtest.ending import current_plan, end_left_behind
 from speedtest.it_report import it_report
 from speedtest.models import SpeedTestRun
@@ -48,6 +50,7 @@ class Command(BaseCommand):
         add("--cap-mb", type=int, help="the most megabytes each way (500)")
         add("--checks-only", action="store_true", help="measure no speed")
         add("--lag", action="store_true", help="measure the replication lag instead")
+        add("--compare", nargs=2, metavar=("A", "B"), help="measure two in turn, A-B-B-A")
         add("--report", action="store_true", help="print the text for IT instead")
         shape = parser.add_mutually_exclusive_group()
         shape.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -64,6 +67,9 @@ class Command(BaseCommand):
             self._lag(preferences, options)
             return
         end_left_behind(preferences, timezone.now())
+        if options["compare"]:
+            self._compare(self._targets(preferences, options["compare"]), options)
+            return
         runs = []
         rows = CsvRow(csv.writer(self.stdout, lineterminator="\n")) if options["csv"] else None
         for target in self._targets(preferences, options["configurations"]):
@@ -79,7 +85,14 @@ class Command(BaseCommand):
             if value is not None and not least <= value <= most:
                 option = f"--{name.replace('_', '-')}"
                 raise CommandError(f"{option} must be {least} to {most}.", returncode=BELOW)
-        measured = not (options["checks_only"] or options["lag"])
+        if options["compare"] and (options["configurations"] or options["csv"]):
+            raise CommandError(
+                "--compare takes two names and nothing else to test, and has no --csv.",
+                returncode=BELOW,
+            )
+        if options["compare"] and options["compare"][0] == options["compare"][1]:
+            raise CommandError("--compare needs two different names.", returncode=BELOW)
+        measured = not (options["checks_only"] or options["lag"] or options["compare"])
         for name in ("min_down", "min_up"):
             if options[name] is not None and not (measured and options[name] > 0):
                 option = f"--{name.replace('_', '-')}"
@@ -104,17 +117,58 @@ class Command(BaseCommand):
             targets.append(target)
         return targets
 
-    def _test(self, target: steps.Target, options: Mapping[str, Any]) -> SpeedTestRun:
-        mode = SpeedTestRun.Mode.QUICK if options["checks_only"] else SpeedTestRun.Mode.STANDARD
+    def _compare(self, targets: list[steps.Target], options: Mapping[str, Any]) -> None:
+        plan = self._plan(SpeedTestRun.Mode.COMPARE, options)
+        both = [(self._begin(target, SpeedTestRun.Mode.COMPARE), target) for target in targets]
+        progress = Progress(self.stderr)
+        stopping = threading.Event()
+        recorders = [server_run.Recorder(run, stopping, timezone.now) for run, _ in both]
+
+        def show(event: dict[str, Any]) -> None:
+            progress.show(event)
+            for recorder in recorders:
+                recorder(event)
+
+        try:
+            pairs = server_run.compare(both, plan, now=timezone.now, stopping=stopping, show=show)
+        except (CredentialsUnavailable, Unreachable) as error:
+            progress.clear()
+            raise CommandError(error.message) from error
+        except KeyboardInterrupt:
+            progress.clear()
+            raise CommandError("Stopped; what it made was removed.", returncode=130) from None
+        progress.clear()
+        names = [run.configuration for run, _ in both]
+        ratios = {direction: ratio_of(pairs[direction]) for direction in pairs}
+        if options["json"]:
+            told = {
+                "a": names[0],
+                "b": names[1],
+                "pairs": pairs,
+                "ratios": {name: ratio and ratio._asdict() for name, ratio in ratios.items()},
+            }
+            self.stdout.write(json.dumps(told, ensure_ascii=False))
+        else:
+            for direction, ratio in ratios.items():
+                if ratio is not None:
+                    self.stdout.write(f"{direction.capitalize()}: {sentence(*names, ratio)}")
+        failed = [run for run, _ in both if run.verdict_status == "fail"]
+        if failed or not pairs:
+            said = " ".join(f"“{run.configuration}”: {run.verdict}" for run, _ in both)
+            raise CommandError(said, returncode=FAILED)
+
+    def _plan(self, mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
         cap = options["cap_mb"]
-        plan = current_plan(
+        return current_plan(
             mode,
             seconds=options["seconds"],
             streams=options["streams"],
             cap_bytes=None if cap is None else cap * 1_000_000,
         )
+
+    def _begin(self, target: steps.Target, mode: str) -> SpeedTestRun:
         try:
-            run = server_run.begin(
+            return server_run.begin(
                 target,
                 source=SpeedTestRun.Source.COMMAND,
                 mode=mode,
@@ -125,6 +179,10 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{error} If its process is gone, wait three minutes and try again."
             ) from error
+
+    def _test(self, target: steps.Target, options: Mapping[str, Any]) -> SpeedTestRun:
+        mode = SpeedTestRun.Mode.QUICK if options["checks_only"] else SpeedTestRun.Mode.STANDARD
+        plan, run = self._plan(mode, options), self._begin(target, mode)
         words = not (options["json"] or options["csv"] or options["report"])
         if words:
             config = target.config
