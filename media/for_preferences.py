@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from media.models import MediaFile, Upload
 from media.replication import Facts, Reason, Source, decide, explain
+from media.sizes import media_sizes  # noqa: F401 (one of the answers)
 from preferences.media_side import Choice, Question, Use
 from preferences.snapshot import Preferences
 

@@ -1,7 +1,7 @@
-"""What Site Preferences ask about media files, which this app does not import.
+"""What Site Preferences and the speed test ask about media files, which they don't import.
 
-Dependencies point one way: the media app depends on this one. So it registers, when it is ready,
-the module that answers (`media.for_preferences`).
+Dependencies point one way: the media app depends on this one, and the speed test does not know it.
+So it registers, when it is ready, the module that answers (`media.for_preferences`).
 """
 
 from collections.abc import Collection
@@ -40,6 +40,14 @@ class Use(NamedTuple):
     uploads: int
 
 
+class Sizes(NamedTuple):
+    """Sizes of the site's media files, in bytes."""
+
+    median: int
+    p95: int
+    """95 % of the files are not larger."""
+
+
 class MediaSide(Protocol):
     """The answers of the media app."""
 
@@ -48,6 +56,9 @@ class MediaSide(Protocol):
 
     def count_use(self, names: Collection[str]) -> dict[str, Use]:
         """Return what depends on each of the configurations; one that nothing uses is left out."""
+
+    def media_sizes(self) -> Sizes | None:
+        """Return the sizes of the site's media files; None while it has none."""
 
     def move(self, old: str, new: str) -> int:
         """Let everything of the configuration `old` belong to `new`; return how many files."""

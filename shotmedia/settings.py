@@ -55,6 +55,8 @@ LINK_STEP_SECONDS = env.int("LINK_STEP_SECONDS", default=300)
 REPLICA_TRUST_SECONDS = env.float("REPLICA_TRUST_SECONDS", default=0)
 # US dollars; what the speed test tells of its cost before it starts. 0 hides it.
 SPEEDTEST_EGRESS_PRICE_PER_GB = env.float("SPEEDTEST_EGRESS_PRICE_PER_GB", default=0.09)
+# Mbit/s of one review movie in 1080p: how many can be watched at once.
+SPEEDTEST_REVIEW_MBPS = env.float("SPEEDTEST_REVIEW_MBPS", default=20)
 
 # Fields of Site Preferences that the environment fixes, as text; empty: people set them.
 PREFERENCE_LOCKS = {

@@ -22,7 +22,7 @@ def it_report(run: SpeedTestRun) -> str:
 
     It has when and where from the test was run, the hosts with their addresses, and for each
     failed or warned check the message, S3's code, request ids, the exact requests (preflights
-    too) and the documents to paste. `run.user` is read, so select it along.
+    too) and the documents to paste. `run.who` is read, so select user and invitation along.
     """
     lines = [f"# Speed test of “{run.configuration}”, for IT or AWS support", ""]
     lines += [f"{WORDS.get(run.verdict_status, 'Still running').capitalize()}: {run.verdict}", ""]

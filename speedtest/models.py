@@ -1,9 +1,41 @@
 """Results of speed tests."""
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
+
+from speedtest.origins import browser_of, office_of
+
+
+class SpeedTestInvitation(models.Model):
+    """Lets whoever holds its link test one configuration, without a log-in.
+
+    The link carries only the signed id: this row says what it is good for, and for how long.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    configuration = models.CharField(max_length=100)
+    place = models.CharField(max_length=16)
+    """The configuration's fingerprint: once it points elsewhere, the link is dead."""
+    note = models.CharField(max_length=80)
+    """For whom, such as "Anna, home office": stands for the person in the results."""
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="speed_test_invitations"
+    )
+    created_at = models.DateTimeField(db_index=True)
+    expires_at = models.DateTimeField()
+    max_runs = models.PositiveSmallIntegerField(default=20)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "speed test invitation"
+        default_permissions = ()
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"{self.configuration} for {self.note}"
 
 
 class SpeedTestRun(models.Model):
@@ -37,6 +69,9 @@ class SpeedTestRun(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="speed_tests"
     )
+    invitation = models.ForeignKey(
+        SpeedTestInvitation, models.SET_NULL, null=True, related_name="runs"
+    )
     configuration = models.CharField(max_length=100)
     place = models.CharField(max_length=16)
     bucket = models.CharField(max_length=255)
@@ -47,7 +82,11 @@ class SpeedTestRun(models.Model):
     started_at = models.DateTimeField(db_index=True)
     finished_at = models.DateTimeField(null=True)
     address = models.CharField(max_length=45)
+    office = models.CharField(max_length=45, db_index=True, default="")
+    """The address range that `address` is in; empty when this server measured."""
     user_agent = models.CharField(max_length=400)
+    browser = models.CharField(max_length=40, db_index=True, default="")
+    """The short name of `user_agent`, or "this server", "command line"."""
     server_findings = models.JSONField(default=list)
     browser_findings = models.JSONField(default=list)
     cleanup = models.JSONField(default=list)
@@ -70,15 +109,38 @@ class SpeedTestRun(models.Model):
                 fields=["user", "configuration"],
                 condition=models.Q(state="running"),
                 name="one_running_test",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["invitation"],
+                condition=models.Q(state="running"),
+                name="one_running_test_by_link",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["configuration", "office", "started_at"], name="results_to_compare"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.configuration} at {self.started_at:%Y-%m-%d %H:%M}"
 
+    def save(self, **kwargs: Any) -> None:
+        """Save it; a new one is told the office and the browser that it comes from."""
+        if self._state.adding:
+            if self.source == self.Source.BROWSER:
+                self.office = office_of(self.address)
+                self.browser = browser_of(self.user_agent)
+            else:
+                # Address and user agent are those of whoever asked for it.
+                self.browser = self.get_source_display()
+        super().save(**kwargs)
+
     @property
     def who(self) -> str:
-        """The person, or what stands for one."""
+        """The person who was logged in or for whom the link was made, or what stands for one."""
+        if self.invitation:
+            return self.invitation.note
         if self.user:
             return self.user.get_username()
         return "command line" if self.source == self.Source.COMMAND else "(removed)"

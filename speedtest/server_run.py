@@ -254,17 +254,19 @@ def begin(
     """Make the row of a test. Raises AlreadyRunning: one for a person and configuration."""
     config = target.config
     same = {"user": user, "configuration": config.name, "state": SpeedTestRun.State.RUNNING}
+    if user is None:
+        # Whoever was sent a link is nobody either, but not in the way.
+        same["source"] = source
     running = SpeedTestRun.objects.filter(**same).first()
     if running is None:
         try:
             with transaction.atomic():
                 return SpeedTestRun.objects.create(
-                    **same,
+                    **same | {"source": source},
                     place=config.fingerprint,
                     bucket=config.bucket,
                     region=config.region,
                     mode=mode,
-                    source=source,
                     started_at=now,
                     seen_at=now,
                     address=address,

@@ -21,6 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from preferences.addresses import client_address
+from preferences.media_side import media_side
 from preferences.snapshot import Preferences, current_preferences
 from shotmedia.middleware import allow_hosts
 from shotmedia.s3.config import BucketConfig, ConfigError
@@ -39,7 +40,9 @@ from speedtest.plan import (
     most_bytes,
     most_seconds,
 )
+from speedtest.results import compared, finished
 from speedtest.verdict import leading
+from speedtest.words import file_times
 
 HISTORY = 20
 """Results that the page lists; the admin's list has all."""
@@ -81,7 +84,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "checks": [[check.name, check.title] for check in CHECKS],
         "hosts": {option["name"]: option["host"] for option in options},
     }
-    runs = SpeedTestRun.objects.select_related("user").exclude(state="running")[:HISTORY]
+    runs = finished()[:HISTORY]
     context = {
         **admin.site.each_context(request),
         "title": "Speed test",
@@ -240,7 +243,7 @@ def _running(request: HttpRequest, run_id: UUID) -> tuple[SpeedTestRun, steps.Ta
     return run, target
 
 
-_CHANGED = "The configuration was changed while the test ran. Reload the page and start again."
+CHANGED = "The configuration was changed while the test ran. Reload the page and start again."
 
 
 def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]) -> View:
@@ -252,7 +255,7 @@ def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]
     def checked(request: HttpRequest, run_id: UUID) -> HttpResponse:
         run, target = _running(request, run_id)
         if target is None:
-            return problem(_CHANGED, 409)
+            return problem(CHANGED, 409)
         try:
             return view(request, run, target)
         except (CredentialsUnavailable, Unreachable) as error:
@@ -261,7 +264,7 @@ def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]
     return checked
 
 
-def _lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
+def json_lines(events: Iterator[dict[str, Any]]) -> StreamingHttpResponse:
     """JSON lines, each sent when it is known."""
     response = StreamingHttpResponse(
         (json.dumps(event) + "\n" for event in events), content_type="application/x-ndjson"
@@ -295,7 +298,7 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
         finally:
             SpeedTestRun.objects.filter(pk=run.pk).update(server_findings=found)
 
-    return _lines(events())
+    return json_lines(events())
 
 
 @step
@@ -309,7 +312,7 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
         except (CredentialsUnavailable, Unreachable) as error:
             yield {"problem": f"The site cannot sign links: {error.message}"}
 
-    return _lines(events())
+    return json_lines(events())
 
 
 @step
@@ -341,9 +344,9 @@ def complete(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> J
     """Complete the multipart upload of the browser's check: {"upload_id", "etag"}."""
     body = json_body(request)
     upload_id, etag = body.get("upload_id"), body.get("etag")
-    if not _is_upload_id(upload_id):
+    if not is_upload_id(upload_id):
         return problem("“upload_id” is missing.")
-    if not _is_etag(etag):
+    if not is_etag(etag):
         return problem("“etag” must be an ETag as S3 gave it.")
     return JsonResponse(steps.complete_part(target, run.path, upload_id, etag).as_dict())
 
@@ -353,19 +356,19 @@ def join(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonR
     """Complete the measured multipart upload: {"upload_id", "etags": one for each part}."""
     body = json_body(request)
     upload_id, etags = body.get("upload_id"), body.get("etags")
-    if not _is_upload_id(upload_id):
+    if not is_upload_id(upload_id):
         return problem("“upload_id” is missing.")
     parts = len(plan(run.mode)["parts"])
-    if not isinstance(etags, list) or len(etags) != parts or not all(map(_is_etag, etags)):
+    if not isinstance(etags, list) or len(etags) != parts or not all(map(is_etag, etags)):
         return problem(f"“etags” must be the {parts} ETags as S3 gave them.")
     return JsonResponse(steps.join_parts(target, run.path, upload_id, etags).as_dict())
 
 
-def _is_upload_id(value: Any) -> bool:
+def is_upload_id(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"[^\s<>&]{1,1024}", value))
 
 
-def _is_etag(value: Any) -> bool:
+def is_etag(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r'"?[0-9A-Za-z-]{1,80}"?', value))
 
 
@@ -378,9 +381,9 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
     state = body.get("state") if body.get("state") in ANSWERS else "failed"
     if target is None:
         run.state, run.finished_at = "failed", timezone.now()
-        run.verdict_status, run.verdict = "warn", _CHANGED
+        run.verdict_status, run.verdict = "warn", CHANGED
         run.save()
-        return problem(_CHANGED, 409)
+        return problem(CHANGED, 409)
     end_run(
         run,
         target,
@@ -396,6 +399,13 @@ def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
             "cleanup": run.cleanup,
             "figures": run.figures,
             "row": row(run),
+            "afterwards": {
+                "times": file_times(
+                    run.figures, media_side().media_sizes(), settings.SPEEDTEST_REVIEW_MBPS
+                ),
+                "compared": compared(run),
+                "page": reverse("speedtest:result", args=[run.pk]),
+            },
             "report": reverse("speedtest:report", args=[run.pk]),
         }
     )
@@ -461,5 +471,5 @@ def _clean_requests(value: Any) -> list[dict[str, Any]]:
 @require_safe
 def report(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """A test as one text for IT or AWS support; anybody's test, as the list of results."""
-    run = get_object_or_404(SpeedTestRun.objects.select_related("user"), pk=run_id)
+    run = get_object_or_404(SpeedTestRun.objects.select_related("user", "invitation"), pk=run_id)
     return HttpResponse(it_report(run), content_type="text/plain; charset=utf-8")

@@ -120,6 +120,10 @@ def test_it_runs_to_its_end(
     assert run.figures["multipart"]["ok"] == run.figures["multipart"]["broken_off"] == 1
     assert run.figures["resume"]["ok"] == 1
     assert "hidden" not in run.figures["flags"]
+    expect(page.locator("#afterwards")).to_contain_text("A 2 GB plate")
+    expect(page.locator("#afterwards")).to_contain_text("no earlier test in 30 days")
+    page_of_result = page.get_by_role("link", name="This result's page").get_attribute("href")
+    assert page_of_result == f"/admin/speedtest/results/{run.pk}/"
     history = page.locator("#history tbody tr").first
     expect(history).to_contain_text(name)
     expect(history).to_contain_text("Mbit/s")
@@ -144,7 +148,7 @@ def test_it_runs_to_its_end(
     assert uploads.get("Uploads", []) == []
     expect(page.locator("#chart path").first).to_be_attached()
     page.get_by_text("The chart as a table").click()
-    expect(page.locator(".st-table tbody tr").first).to_contain_text("Upload")
+    expect(page.locator("#data-table tbody tr").first).to_contain_text("Upload")
     assert page.locator(".st-phase.done").count() == 9
     assert [key for key in stored(site, bucket) if "/runs/" in key] == []
     assert [key for key in stored(site, bucket) if "/seed-" in key] != []

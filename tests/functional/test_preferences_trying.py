@@ -3,7 +3,7 @@
 import json
 import re
 import socket
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -390,6 +390,28 @@ def test_who_stops_waiting_leaves_nothing_behind(site):
             break
     events.close()
     assert (keys(site, MAIN), keys(site, SYDNEY)) == before
+
+
+def test_who_stops_waiting_ends_the_checks(site, monkeypatch):
+    gate, went_on = Event(), []
+
+    class Stop(Event):
+        def set(self):
+            super().set()
+            gate.set()
+
+    def check(config, origin, **options):
+        yield bucket_tests._BROKEN
+        gate.wait(20)
+        yield bucket_tests._BROKEN
+        went_on.append(config.name)
+
+    monkeypatch.setattr(bucket_tests, "Event", Stop)
+    monkeypatch.setattr(bucket_tests, "check_configuration", check)
+    events = bucket_tests.run_checks(current_preferences(), "http://testserver")
+    next(events)
+    events.close()
+    assert went_on == []
 
 
 # --- Who may --------------------------------------------------------------------------------------

@@ -170,6 +170,12 @@ def test_one_at_a_time(site: Site):
     assert "A test of “main” is running since" in said
 
 
+def test_a_browsers_test_without_a_person_is_not_in_the_way(site: Site):
+    now = timezone.now()
+    SpeedTestRun.objects.create(configuration="main", place="0" * 16, started_at=now)
+    assert speedtest("main", "--checks-only")[0] == 0
+
+
 def test_a_test_whose_process_died_is_in_nobodys_way(site: Site):
     died = SpeedTestRun.objects.create(
         configuration="main",

@@ -1,5 +1,6 @@
 // The page: one test at a time, shown as it goes. What a test does is in run.js.
 
+import { showAfterwards } from "./afterwards.js";
 import { CHECKS as BROWSER_CHECKS } from "./checks.js";
 import { RateChart } from "./chart.js";
 import { PHASES } from "./findings.js";
@@ -181,6 +182,7 @@ function showResult(test, answer) {
   byId("cleanup").hidden = false;
   showFigures(byId("figures"), test.figures);
   showNotes(byId("notes"), test);
+  showAfterwards(byId("afterwards"), answer.afterwards);
   if (chart.empty) byId("chart-frame").hidden = true;
   else showTable(byId("data-table"), test.figures);
   chart.draw();
