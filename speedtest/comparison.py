@@ -4,6 +4,7 @@ In turn, because a line that changes meanwhile would favour whichever comes firs
 """
 
 import ipaddress
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
@@ -42,7 +43,8 @@ def ratio_of(pairs: Sequence[tuple[float, float]]) -> Ratio | None:
     ratios = [second / first for first, second in pairs if first > 0 and second > 0]
     if not ratios:
         return None
-    middle = median(ratios)
+    # Of the logarithms, so that naming the other one first gives the reciprocal.
+    middle = math.exp(median(map(math.log, ratios)))
     agreeing = sum(one > 1 if middle >= 1 else one < 1 for one in ratios)
     return Ratio(middle, min(ratios), max(ratios), len(ratios), agreeing)
 

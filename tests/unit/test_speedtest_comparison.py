@@ -72,3 +72,10 @@ def test_the_range_around_an_address(address, wanted):
 
 def test_the_query_reads_as_a_range():
     assert add_range_query("203.0.113.0/24") == "add_range=203.0.113.0/24"
+
+
+def test_which_is_named_first_does_not_decide():
+    pairs = [(1, 2), (1, 2), (1, 0.5), (1, 0.5)]
+    ratio = ratio_of(pairs)
+    exchanged = ratio_of([(second, first) for first, second in pairs])
+    assert ratio.median == pytest.approx(1 / exchanged.median) == pytest.approx(1)
