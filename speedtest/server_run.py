@@ -143,7 +143,7 @@ class Measurement:
 
         def emit(event: Mapping[str, Any]) -> None:
             known = {key: value for key, value in event.items() if key != "share"}
-            done = begin + share * event.get("share", 0)
+            done = round(begin + share * event.get("share", 0), 6)
             self.show({"stage": name, "title": PHASES[name], "share": done, **known})
 
         emit({})

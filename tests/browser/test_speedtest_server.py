@@ -1,6 +1,7 @@
 """The page “From this server” in Chromium: the run goes on in the background."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 from django.db import connections
@@ -14,11 +15,14 @@ from tests.functional.test_speedtest_server_run import PLAN, left
 
 
 @pytest.fixture
-def admin(db: None, settings, monkeypatch) -> User:
+def admin(db: None, settings, monkeypatch) -> Iterator[User]:
     settings.SPEEDTEST_PLAN = PLAN
     default = connections["default"]
-    if default.vendor == "sqlite" and default.is_in_memory_db():
+    is_shared = default.vendor == "sqlite" and default.is_in_memory_db()
+    if is_shared:
         # As the live server's threads do: a database in memory has one connection.
+        default.inc_thread_sharing()
+
         def shared(work) -> None:
             def run() -> None:
                 connections["default"] = default
@@ -27,7 +31,9 @@ def admin(db: None, settings, monkeypatch) -> User:
             threading.Thread(target=run, daemon=True).start()
 
         monkeypatch.setattr(server_views, "in_background", shared)
-    return User.objects.create_superuser("ada", "ada@studio.test", "secret")
+    yield User.objects.create_superuser("ada", "ada@studio.test", "secret")
+    if is_shared:
+        default.dec_thread_sharing()
 
 
 def test_it_runs_on_when_the_page_is_loaded_again(site, page_as, admin):
