@@ -263,7 +263,7 @@ def test_leaving_the_page_ends_the_test(
         page.goto("/account/")
     # The beacon is on its own way; the page lists the test when it has arrived and was handled.
     page.goto("/admin/speedtest")
-    for _ in range(200):
+    for _ in range(400):
         if page.locator("#history tbody tr").count():
             break
         page.reload()

@@ -89,6 +89,7 @@ function setUp() {
   });
   addEventListener("pagehide", () => {
     if (!running) return;
+    running.left = true;
     running.stopping.abort();
     for (const side of running.sides) {
       if (!side.urls) continue;
@@ -190,6 +191,8 @@ function setUp() {
 
   /** End both runs; sentences about what could not be cleaned up. */
   async function finish(sides, state) {
+    // The beacon has told the end; a second word could arrive first and say something else.
+    if (running?.left) return new Promise(() => {});
     const said = [];
     for (const side of sides) {
       if (!side.urls) continue;

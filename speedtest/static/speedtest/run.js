@@ -28,6 +28,7 @@ export class SpeedTest {
   run = "";
   plan = null;
   finished = false;
+  #left = false;
   #stopping = new AbortController();
   #urls = null;
 
@@ -60,6 +61,8 @@ export class SpeedTest {
       if (state === "failed") this.notes.push(error.message);
     }
     if (!this.begun) return { state };
+    // The beacon has told the end; a second word could arrive first and say something else.
+    if (this.#left) return new Promise(() => {});
     this.#stage("cleanup", 0.97, "Removing the test objects.");
     this.figures.flags = [...new Set([...(this.figures.flags ?? []), ...this.flags])];
     const answer = await this.ask(this.#urls.finish, this.#told(state));
@@ -74,6 +77,7 @@ export class SpeedTest {
   /** The page goes away: stop, and tell the site by a beacon, which outlives the page. */
   leave(token) {
     if (!this.begun || this.finished) return;
+    this.#left = true;
     this.stop();
     const body = new FormData();
     body.append("csrfmiddlewaretoken", token);
