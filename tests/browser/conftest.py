@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from preferences.models import User
 from tests.functional.conftest import (  # noqa: F401
@@ -23,6 +23,10 @@ from tests.functional.conftest import (  # noqa: F401
 
 # Playwright's sync API runs an event loop in the thread that the tests use the database from.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+# Only a page that never gets there fails; a busy machine may take its time.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -70,7 +74,7 @@ def page_as(browser: Browser, live_server, site: Site) -> Iterator[Callable[...,
         page.problems = problems
         page.on("pageerror", lambda error: problems.append(f"script: {error}"))
         page.on("console", lambda message: _note_violation(problems, message))
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         return page
 
     yield open_page
