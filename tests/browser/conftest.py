@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from preferences.models import User
 from tests.functional.conftest import (  # noqa: F401
@@ -81,6 +81,12 @@ def page_as(browser: Browser, live_server, site: Site) -> Iterator[Callable[...,
     for context in contexts:
         context.close()
     assert problems == []
+
+
+def press_enter(button: Locator) -> None:
+    """Press Enter on a button once its page's script has enabled it."""
+    expect(button).to_be_enabled()
+    button.press("Enter")
 
 
 def _note_violation(problems: list[str], message: ConsoleMessage) -> None:

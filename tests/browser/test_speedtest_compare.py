@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from preferences.models import User
 from speedtest.models import SpeedTestRun
+from tests.browser.conftest import press_enter
 from tests.functional.conftest import MAIN, SYDNEY
 from tests.functional.test_speedtest_server_run import left
 
@@ -34,8 +35,7 @@ def test_the_faster_replica_is_named_and_its_use_suggested(site, page_as, admin)
     page = page_as(admin)
     page.goto("/admin/speedtest")
     page.get_by_role("link", name="compared").click()
-    page.get_by_role("button", name="Compare").focus()
-    page.keyboard.press("Enter")
+    press_enter(page.get_by_role("button", name="Compare"))
     expect(page.locator("#phase")).to_contain_text("of 8)", timeout=30_000)
     verdict = page.locator("#verdict")
     expect(verdict).to_contain_text("Download: sydney", timeout=60_000)

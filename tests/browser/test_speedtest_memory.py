@@ -12,6 +12,7 @@ from preferences.models import User
 from preferences.snapshot import current_preferences
 from speedtest.invitations import path_of
 from speedtest.models import SpeedTestInvitation, SpeedTestRun
+from tests.browser.conftest import PATIENCE_MS, press_enter
 from tests.browser.test_speedtest_page import LONG, SHORT, SLOW, stored
 from tests.functional.conftest import MAIN, Site
 
@@ -39,7 +40,7 @@ def visitor(page_as, browser: Browser, live_server) -> Iterator[Page]:
         "console",
         lambda said: problems.append(said.text) if "Content Security" in said.text else None,
     )
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_MS)
     yield page
     context.close()
     assert problems == []
@@ -63,7 +64,7 @@ def test_a_visitor_without_a_log_in_runs_the_test_to_its_end(
 ) -> None:
     site.emulator.faults(MAIN, rate_mb_s=20, methods=["GET", "PUT"], key="/.speedtest/")
     visitor.goto(path_of(invite(admin)))
-    visitor.get_by_role("button", name="Start the test").press("Enter")
+    press_enter(visitor.get_by_role("button", name="Start the test"))
     bar = visitor.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuetext", re.compile("[1-9].* %, "))
     expect(visitor.locator("#verdict")).to_contain_text("Done, thank you", timeout=60_000)

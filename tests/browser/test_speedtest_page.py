@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from preferences.models import User
 from speedtest.figures import GRADES
 from speedtest.models import SpeedTestRun
+from tests.browser.conftest import press_enter
 from tests.functional.conftest import MAIN, SYDNEY, Site
 
 SHORT = {
@@ -230,8 +231,7 @@ def test_start_and_stop_from_the_keyboard_clean_up(
     settings.SPEEDTEST_PLAN = SHORT | LONG
     site.emulator.faults(MAIN, **SLOW)
     page = open_page(page_as, admin, "main", "Standard")
-    page.get_by_role("button", name="Start", exact=True).focus()
-    page.keyboard.press("Enter")
+    press_enter(page.get_by_role("button", name="Start", exact=True))
     expect(page.locator("#phase")).to_contain_text("Upload", timeout=30_000)
     expect(page.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
     bar = page.get_by_role("progressbar")
@@ -313,6 +313,20 @@ def test_a_refused_test_file_is_no_download_speed(page_as: PageAs, site: Site, a
     assert not {"download", "download_single", "small_get", "idle_median_ms"} & set(figures)
     assert figures["upload"]["mbps"] > 0
     expect(page.locator("#notes .trouble").first).to_contain_text("403 AccessDenied")
+
+
+@pytest.mark.parametrize("page_name", ["", "/server", "/compare", "/lag"])
+def test_nothing_is_sent_before_the_script_is_there(
+    page_as: PageAs, site: Site, admin: User, page_name: str
+) -> None:
+    page = page_as(admin)
+    page.route("**/*.js", lambda route: route.abort())
+    address = f"/admin/speedtest{page_name}"
+    page.goto(address)
+    start = page.locator("#start")
+    expect(start).to_be_disabled()
+    start.click(force=True)
+    assert page.url.endswith(address)
 
 
 def test_a_hidden_tab_and_a_lost_network_are_flagged(

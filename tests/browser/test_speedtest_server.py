@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from preferences.models import User
 from speedtest import server_views
 from speedtest.models import SpeedTestRun
+from tests.browser.conftest import press_enter
 from tests.functional.conftest import MAIN
 from tests.functional.test_speedtest_server_run import PLAN, left
 
@@ -41,8 +42,7 @@ def test_it_runs_on_when_the_page_is_loaded_again(site, page_as, admin):
     page = page_as(admin)
     page.goto("/admin/speedtest")
     page.get_by_role("link", name="from this server").click()
-    page.get_by_role("button", name="Start").focus()
-    page.keyboard.press("Enter")
+    press_enter(page.get_by_role("button", name="Start"))
     expect(page.get_by_role("progressbar")).to_be_visible()
     page.reload()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()

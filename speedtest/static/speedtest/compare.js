@@ -83,6 +83,7 @@ function setUp() {
     event.preventDefault();
     if (!running) compare();
   });
+  find("start").disabled = false;
   find("stop").addEventListener("click", stop);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();

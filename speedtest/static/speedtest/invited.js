@@ -103,6 +103,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   startTest();
 });
+byId("start").disabled = false;
 byId("stop").addEventListener("click", () => {
   byId("stop").disabled = true;
   byId("stop").textContent = "Stopping …";

@@ -20,6 +20,7 @@ function setUp() {
     find("start").disabled = true;
     await take(() => post(data.start));
   });
+  find("start").disabled = false;
   find("stop").addEventListener("click", async () => {
     clearTimeout(timer);
     await take(() => post(watched.stop));

@@ -227,6 +227,7 @@ if (form) {
     event.preventDefault();
     startTest();
   });
+  byId("start").disabled = false;
   byId("stop").addEventListener("click", stop);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();

@@ -33,6 +33,7 @@ function setUp() {
       showProblem(error.message);
     }
   });
+  find("start").disabled = false;
   find("stop").addEventListener("click", async () => {
     find("stop").disabled = true;
     try {
