@@ -1,6 +1,8 @@
 """The site's settings with what tests need changed."""
 
 import os
+import tempfile
+from pathlib import Path
 
 # Nothing of the developer's own settings or AWS account takes part in a test.
 for _name in list(os.environ):
@@ -25,3 +27,10 @@ from shotmedia.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
+    # A file, as on a site: a database in memory has one connection, which the threads of the
+    # live server would use at once.
+    DATABASES["default"]["TEST"] = {  # noqa: F405
+        "NAME": str(Path(tempfile.gettempdir()) / f"shotmedia-test-{os.getpid()}.sqlite3")
+    }

@@ -1,14 +1,9 @@
 """The page “From this server” in Chromium: the run goes on in the background."""
 
-import threading
-from collections.abc import Iterator
-
 import pytest
-from django.db import connections
 from playwright.sync_api import expect
 
 from preferences.models import User
-from speedtest import server_views
 from speedtest.models import SpeedTestRun
 from tests.browser.conftest import press_enter
 from tests.functional.conftest import MAIN
@@ -16,25 +11,9 @@ from tests.functional.test_speedtest_server_run import PLAN, left
 
 
 @pytest.fixture
-def admin(db: None, settings, monkeypatch) -> Iterator[User]:
+def admin(db: None, settings) -> User:
     settings.SPEEDTEST_PLAN = PLAN
-    default = connections["default"]
-    is_shared = default.vendor == "sqlite" and default.is_in_memory_db()
-    if is_shared:
-        # As the live server's threads do: a database in memory has one connection.
-        default.inc_thread_sharing()
-
-        def shared(work) -> None:
-            def run() -> None:
-                connections["default"] = default
-                work()
-
-            threading.Thread(target=run, daemon=True).start()
-
-        monkeypatch.setattr(server_views, "in_background", shared)
-    yield User.objects.create_superuser("ada", "ada@studio.test", "secret")
-    if is_shared:
-        default.dec_thread_sharing()
+    return User.objects.create_superuser("ada", "ada@studio.test", "secret")
 
 
 def test_it_runs_on_when_the_page_is_loaded_again(site, page_as, admin):

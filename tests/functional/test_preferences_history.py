@@ -22,7 +22,7 @@ from tests.functional.test_preferences_pages import (
     said,
     text_of,
 )
-from tests.functional.test_preferences_saving import in_threads, on_disk
+from tests.functional.test_preferences_saving import in_threads
 
 CONFIGURATION = canonical({"main": MAIN, "sydney": SYDNEY})
 
@@ -309,23 +309,22 @@ def test_what_is_stored_is_escaped_in_history(as_admin, people):  # noqa: F811
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_16_pages_saved_at_once_one_wins_and_15_keep_text_and_comment(tmp_path):
+def test_of_16_pages_saved_at_once_one_wins_and_15_keep_text_and_comment():
     clients = []
     for n in range(16):
         user = User.objects.create_superuser(f"admin{n}")
         clients.append(Client())
         clients[n].force_login(user)
-    sqlite_file = on_disk(tmp_path)
 
     def save(n):
         mine = form(s3_replication_ip_addresses=f"10.20.0.0/16\n10.{n}.0.0/24", comment=f"mine {n}")
         response = clients[n].post(PAGE, mine)
         return n, response.status_code, response.content.decode()
 
-    outcomes = in_threads(16, save, sqlite_file)
+    outcomes = in_threads(16, save)
     assert sorted(status for _, status, _ in outcomes) == [302] + [409] * 15
     winner = next(n for n, status, _ in outcomes if status == 302)
-    [revisions] = in_threads(1, lambda _: list(PreferenceRevision.objects.all()), sqlite_file)
+    revisions = list(PreferenceRevision.objects.all())
     assert [(r.number, r.username) for r in revisions] == [
         (1, f"admin{winner}"),
         (0, ""),

@@ -2,10 +2,8 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 
 import pytest
 from django.conf import settings
@@ -51,33 +49,22 @@ class Process:
         self.running.stdout.close()
 
 
-@pytest.fixture
-def database_url(transactional_db, tmp_path):
-    """Return the address of the test database, of a copy on disk where that is in memory.
-
-    The copy is made when the test asks for it, with what it has put in by then.
-    """
-
-    def url():
-        if connection.vendor == "sqlite":
-            with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as copy:
-                connection.connection.backup(copy)
-            return f"sqlite:///{tmp_path / 'db.sqlite3'}"
-        given = connection.settings_dict
-        return f"postgres://{given['USER']}@{given['HOST']}:{given['PORT']}/{given['NAME']}"
-
-    return url
+def database_url():
+    """Return the address of the test database."""
+    given = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{given['NAME']}"
+    return f"postgres://{given['USER']}@{given['HOST']}:{given['PORT']}/{given['NAME']}"
 
 
 @pytest.fixture
-def processes(site, database_url):
+def processes(transactional_db, site):
     person = site.person("yes", is_superuser=True, is_staff=True)
     token = site.token(person)
     # The delay alone decides, so that no statement of a check is counted.
     site.prefer(verify_replica_copies=False)
     site.media_file(pk=42)
-    url = database_url()
-    running = [Process(url, token) for _ in range(2)]
+    running = [Process(database_url(), token) for _ in range(2)]
     yield running
     for process in running:
         process.end()
