@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Permission
 from playwright.sync_api import Page, Route, expect
 
 from media.models import MediaFile
@@ -103,6 +104,34 @@ def test_without_javascript_the_answers_come_in_a_new_tab(
         expect(tab.locator("#content-main")).to_contain_text("main (bucket studio-main, us-east-1)")
         tab.close()
     assert page.get_by_label("S3 Replication Delay").input_value() == "not a number"
+
+
+@pytest.mark.parametrize("label", ["From IP address", "Media uploaded", "S3 Replication Delay"])
+def test_without_javascript_enter_asks_and_saves_nothing(
+    page_as: Callable[..., Page], admin: User, label: str
+):
+    page = page_as(admin, java_script_enabled=False)
+    page.goto("/preferences")
+    before = SitePreferences.objects.get().version
+    page.get_by_label("S3 Replication Delay").fill("100")
+    page.get_by_label(label).focus()
+    with page.context.expect_page() as opened:
+        page.keyboard.press("Enter")
+    answer = opened.value.locator("#content-main")
+    expect(answer).to_contain_text("the media is 45 s old and S3 Replication Delay is 100 s")
+    expect(answer).to_contain_text("Nothing was saved.")
+    assert page.get_by_label("S3 Replication Delay").input_value() == "100"
+    assert SitePreferences.objects.get().version == before
+
+
+def test_who_may_only_look_asks_with_enter(page_as: Callable[..., Page], db):
+    viewer = User.objects.create_user("mia", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_sitepreferences"))
+    page = page_as(viewer)
+    page.goto("/preferences")
+    page.get_by_label("Media uploaded").fill("7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").locator("strong")).to_have_text("main")
 
 
 def test_enter_in_a_preference_still_saves(page_as: Callable[..., Page], admin: User):

@@ -1,4 +1,4 @@
-/* The page Site Preferences works without this script; it adds focus, places and names. */
+/* The page Site Preferences works without this script; it adds focus, places, names and Enter. */
 
 import { namesIn, offsetOf } from "./text.js";
 
@@ -39,3 +39,11 @@ if (configuration) {
     );
   });
 }
+
+/* The form's first button, which Enter presses, saves nothing by itself: without this script it
+   can't be told which field Enter was pressed in. */
+document.getElementById("enter")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  const asked = document.activeElement.closest(".try");
+  document.getElementById(asked ? "try-which" : "save").click();
+});

@@ -135,13 +135,3 @@ for (const [button, work] of [[which, whichBucket], [test, testBuckets]]) {
     run(button, work);
   });
 }
-
-for (const field of document.querySelectorAll(".try-question input")) {
-  field.addEventListener("keydown", (event) => {
-    // Enter in these fields asks; elsewhere in the form it saves.
-    if (event.key === "Enter" && !event.isComposing) {
-      event.preventDefault();
-      which.click();
-    }
-  });
-}
