@@ -323,7 +323,7 @@ def _may_see(user: User) -> None:
 
 
 def _may_change(user: User) -> None:
-    if not (user.is_staff and user.has_perm("preferences.change_sitepreferences")):
+    if not user.may_change_preferences():
         raise Refused(
             403, "not-allowed", "Changing Site Preferences is for staff with the permission “Can "
             "change Site Preferences”.",

@@ -2,14 +2,18 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.urls import reverse
+from django.utils import timezone
 
 from preferences.models import SitePreferences, User
 from preferences.saving import save_preferences
+from preferences.snapshot import current_preferences
+from speedtest.models import SpeedTestRun
 
 PAGE = "/admin/preferences/sitepreferences/1/change/"
 LIST = "/admin/preferences/sitepreferences/"
@@ -335,11 +339,11 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
     client.force_login(people["viewer"])
     page = text_of(client.get("/admin/"))
     assert "Media Isolation is not set up" in page
-    assert re.findall(r'<li><a href="([^"]+)">([^<]+)</a>', page)[:3] == [
-        ("/preferences", "Add a configuration to S3 Configuration"),
-        ("/admin/speedtest", "Test it"),
-        ("/preferences", "Choose it as Storage Location"),
+    assert re.findall(r'<li><a href="([^"]+)">([^<]+)</a>', page)[:2] == [
+        ("/preferences#id_s3_configuration", "Add a configuration to S3 Configuration"),
+        ("/preferences#id_storage_location", "Choose it as Storage Location"),
     ]
+    assert "<li>Test it</li>" in page  # the speed test is for who may change the preferences
     values = {"s3_configuration": json.dumps({"main": MAIN, "sydney": SYDNEY})}
     save_preferences(values | {"storage_location": "main"}, 0, None)
     page = text_of(client.get("/admin/"))
@@ -363,6 +367,37 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
     ]
 
 
+def test_the_index_says_whether_the_replica_has_been_tested(client, people):
+    client.force_login(people["admin"])
+    values = {"s3_configuration": json.dumps({"main": MAIN, "sydney+2": SYDNEY})}
+    save_preferences(values | {"storage_location": "main"}, 0, None)
+    place = current_preferences().configurations["sydney+2"].fingerprint
+    step = '<li><a href="/admin/speedtest?configuration=sydney%2B2">Test it</a>'
+
+    def tested(status, minutes_ago, **more):
+        values = {"configuration": "sydney+2", "place": place, "state": "done"} | more
+        started = timezone.now() - timedelta(minutes=minutes_ago)
+        SpeedTestRun.objects.create(started_at=started, verdict_status=status, **values)
+        return text_of(client.get("/admin/"))
+
+    assert f"{step}</li>" in text_of(client.get("/admin/"))
+    for more in (
+        {"configuration": "main"},
+        {"place": "0" * 16},  # the bucket that it was in before
+        {"state": "running"},
+        {"state": "stopped"},
+        {"mode": "compare"},
+    ):
+        assert f"{step}</li>" in tested("pass", 0, **more)
+    failed = '<span class="failed">✗ “sydney+2” failed its last test</span>'
+    assert f"{step} {failed}" in tested("fail", 9)
+    assert f"{step} {failed}" in tested("pass", 10)
+    done = '<span class="done">✓ done: “sydney+2” works</span>'
+    assert f"{step} {done}" in tested("warn", 8)
+    assert f"{step} {failed}" in tested("fail", 7, state="failed")
+    assert f"{step} {done}" in tested("pass", 6, source="command")
+
+
 def test_who_may_not_see_the_preferences_is_not_told_on_the_index(client, people):
     client.force_login(people["staff"])
     assert "replication-status" not in text_of(client.get("/admin/"))
@@ -374,10 +409,12 @@ def test_a_viewer_is_offered_view_on_the_index(client, people):
     assert "View" in row
 
 
-def test_staff_without_rights_see_the_speed_test_only(client, people):
-    client.force_login(people["staff"])
-    sections = client.get("/admin/").context["app_list"]
-    assert [model["name"] for section in sections for model in section["models"]] == ["Speed Test"]
+@pytest.mark.parametrize("who", ["staff", "viewer"])
+@pytest.mark.parametrize("url", ["/admin/", PAGE, "/account/"])
+def test_who_may_not_run_speed_tests_is_offered_none(client, people, who, url):
+    client.force_login(people[who])
+    assert client.get("/admin/speedtest").status_code == 403
+    assert "/admin/speedtest" not in text_of(client.get(url))
 
 
 def test_a_range_is_filled_in_and_not_saved(as_admin):
