@@ -276,6 +276,49 @@ def test_a_conflict_keeps_mine_shows_theirs_and_lets_me_choose(as_admin, people)
     assert SitePreferences.objects.get().s3_replication_delay == 120
 
 
+def test_mine_anyway_takes_back_nothing_that_i_had_not_changed(as_admin, people):
+    as_admin.post(PAGE, form())
+    theirs = {"s3_replication_ip_addresses": "10.30.0.0/16", "verify_replica_copies": False}
+    save_preferences(theirs | {"s3_replication_delay": 90}, 1, people["viewer"])
+    page = text_of(as_admin.post(PAGE, form(1, s3_replication_delay="120", comment="slow")))
+    assert (
+        "You had not changed IP Adresses for S3 replication, Verify replica copies: the current "
+        "value stands below." in page
+    )
+    assert page.count("Current value, saved by viewer:") == 1
+    assert 'name="s3_replication_delay" value="120"' in page
+    assert "> 10.30.0.0/16</textarea>" in page
+    assert "checked" not in re.search(r'<input[^>]*name="verify_replica_copies"[^>]*>', page)[0]
+    assert 'name="comment" value="slow"' in page
+    # The browser sends what the page shows.
+    mine = form(2, s3_replication_delay="120", s3_replication_ip_addresses="10.30.0.0/16")
+    del mine["verify_replica_copies"]
+    as_admin.post(PAGE, mine)
+    row = SitePreferences.objects.get()
+    assert (row.version, row.s3_replication_delay) == (3, 120)
+    assert (row.s3_replication_ip_addresses, row.verify_replica_copies) == ("10.30.0.0/16", False)
+
+
+def test_what_cannot_work_with_theirs_is_said_with_the_conflict(as_admin, people):
+    as_admin.post(PAGE, form(s3_bucket_for_replication=""))
+    gone = {"s3_configuration": json.dumps({"main": MAIN}, indent=4)}
+    save_preferences(gone, 1, people["viewer"])
+    response = as_admin.post(PAGE, form(1))
+    page = text_of(response)
+    assert response.status_code == 409
+    assert page.count('id="error-summary"') == 1
+    assert "You had not changed S3 Configuration: the current value stands below." in page
+    assert "“sydney” is not in S3 Configuration. It has: main." in page
+    assert 'name="s3_bucket_for_replication" value="sydney"' in page
+    assert 'name="base_version" value="2">Save mine anyway' in page
+
+
+def test_a_conflict_with_a_version_that_never_was_keeps_all_as_typed(as_admin, people):
+    page = text_of(as_admin.post(PAGE, form(99, s3_replication_delay="120")))
+    assert "You had not changed" not in page
+    assert 'name="s3_replication_delay" value="120"' in page
+
+
 def test_mine_anyway_meets_a_third_writer(as_admin, people):
     save_preferences({"s3_replication_delay": 90}, 0, people["viewer"])
     as_admin.post(PAGE, form(s3_replication_delay="120"))
