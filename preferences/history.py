@@ -148,8 +148,7 @@ class HistoryPages:
                 if skipped:
                     messages.warning(request, f"Not restored: {_fixed(skipped)}.")
                 return redirect("admin:preferences_sitepreferences_history", "1")
-        restored = as_row(validated.values, row.version)
-        found = differences(row, restored) if not validated.errors else ()
+        restored = as_row(values if validated.errors else validated.values, row.version)
         return self._page(
             request,
             "restore",
@@ -159,7 +158,7 @@ class HistoryPages:
             row=row,
             form=form,
             conflict=conflict,
-            differences=found,
+            differences=differences(row, restored),
             fixed=_fixed(skipped),
             errors=[_labelled(finding) for finding in validated.errors],
             warnings=[_labelled(finding) for finding in (*validated.warnings, *validated.notices)],
