@@ -5,7 +5,7 @@ compare-and-set: If-Match names the revision that the script has read.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -81,6 +81,17 @@ api = NinjaAPI(
     parser=StrictParser(),
 )
 
+
+def _read(path: str, **options: Any) -> Callable[[Callable], Callable]:
+    """Declare a GET. HEAD is answered likewise, which the document need not say of each."""
+
+    def declare(view: Callable) -> Callable:
+        api.api_operation(["HEAD"], path, include_in_schema=False, **options)(view)
+        return api.get(path, **options)(view)
+
+    return declare
+
+
 REFUSALS = {401: Problem, 403: Problem, 422: Problem}
 WRITE_REFUSALS = REFUSALS | {400: Problem, 409: Problem, 412: Problem, 413: Problem, 428: Problem}
 
@@ -112,7 +123,7 @@ _LIMIT = Query(50, ge=1, le=500)
 _NUMBER = Path(..., ge=0, le=LAST_NUMBER)
 
 
-@api.get(
+@_read(
     "/preferences/",
     operation_id="read_preferences",
     response={200: SomeValues, 304: None} | REFUSALS,
@@ -179,7 +190,7 @@ def change_preferences(
     return _write(request, response, given, comment, rename, if_match)
 
 
-@api.get(
+@_read(
     "/preferences/revisions/",
     operation_id="list_revisions",
     response={200: list[Revision]} | REFUSALS,
@@ -197,7 +208,7 @@ def list_revisions(
     return list(PreferenceRevision.objects.filter(number__lt=before).defer("data")[:limit])
 
 
-@api.get(
+@_read(
     "/preferences/revisions/{int:number}/",
     operation_id="read_revision",
     response={200: FullRevision, 404: Problem} | REFUSALS,

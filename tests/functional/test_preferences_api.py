@@ -56,6 +56,9 @@ class Script:
     def get(self, url=URL, **headers):
         return self.client.get(url, **self.headers, **headers)
 
+    def head(self, url=URL, **headers):
+        return self.client.head(url, **self.headers, **headers)
+
     def send(self, method, body, match='"0"', url=URL, **headers):
         if match is not None:
             headers["HTTP_IF_MATCH"] = match
@@ -113,6 +116,13 @@ def test_not_modified(script, etag):
     response = script.get(HTTP_IF_NONE_MATCH=etag)
     assert (response.status_code, response.content, response["ETag"]) == (304, b"", '"0"')
     assert script.get(HTTP_IF_NONE_MATCH='"1"').status_code == 200
+
+
+@pytest.mark.parametrize("url", [URL, f"{URL}?names=x", REVISIONS, f"{REVISIONS}0/"])
+def test_head_is_answered_as_get_without_the_body(script, url):
+    head, get = script.head(url), script.get(url)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == get.headers
 
 
 def test_a_session_reads_too(client, rhea):
