@@ -266,7 +266,7 @@ def test_a_conflict_keeps_mine_shows_theirs_and_lets_me_choose(as_admin, people)
     assert "These preferences were changed by viewer at" in page
     assert 'name="s3_replication_delay" value="120"' in page
     assert 'Current value, saved by viewer:</p> <pre class="value">90</pre>' in page
-    assert f'<a class="closelink" href="{PAGE}">Reload theirs</a>' in page
+    assert f'<a class="closelink" href="{PAGE}" data-discards>Reload theirs</a>' in page
     assert SitePreferences.objects.get().s3_replication_delay == 90
     button = re.search(r'<button [^>]*name="(\w+)" value="(\d+)">Save mine anyw', page)
     # A browser sends the hidden field first and the button after it.
