@@ -28,7 +28,7 @@ from preferences.api_schemas import (
 )
 from preferences.exchange import ExchangeError, field_named
 from preferences.locks import locked, variable_of
-from preferences.models import PreferenceRevision, PreferenceSource, User
+from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.reader import canonical
 from preferences.saving import (
     FIELDS,
@@ -237,7 +237,7 @@ def _write(
     if not comment.isprintable():
         raise Refused(422, "invalid", "The comment must be one line of printable characters.")
     row = current_row()
-    _must_match(if_match, row.version)
+    _must_match(if_match, row)
     if isinstance(given.get("s3_configuration"), dict):
         given["s3_configuration"] = canonical(given["s3_configuration"])
     wanted, skipped = merged(given, row)
@@ -265,8 +265,8 @@ def _write(
         ) from error  # fmt: skip
     except Conflict as conflict:
         raise Refused(
-            409, "conflict", f"Nothing was saved: {conflict.who} saved revision {conflict.version} "
-            "at the same time. Read the preferences again.",
+            409, "conflict", f"Nothing was saved: {conflict.who} saved revision "
+            f"{conflict.version}{conflict.at}, while you did. Read the preferences again.",
         ) from conflict  # fmt: skip
     _head(response, saved.version)
     return _done(saved, validated, skipped)
@@ -341,17 +341,18 @@ def _may_change(user: User) -> None:
         )  # fmt: skip
 
 
-def _must_match(if_match: str, version: int) -> None:
-    tags = parse_etags(if_match)
+def _must_match(if_match: str, row: SitePreferences) -> None:
+    tags, tag = parse_etags(if_match), _etag(row.version)
     if not tags:
         raise Refused(
             428, "no-if-match", "Send If-Match with the ETag of the preferences that your change "
-            f"starts from, such as If-Match: {_etag(version)}.",
+            f"starts from, such as If-Match: {tag}.",
         )  # fmt: skip
-    if "*" not in tags and _etag(version) not in tags:
+    if "*" not in tags and tag not in tags:
+        now = Conflict(row)
         raise Refused(
-            412, "stale", f"Nothing was saved: the preferences are at revision {version} now, and "
-            "your If-Match names another. Read them again.",
+            412, "stale", f"Nothing was saved: your If-Match names another revision than "
+            f"{now.version}, which {now.who} saved{now.at}. Read the preferences again.",
         )  # fmt: skip
 
 

@@ -310,6 +310,16 @@ def test_another_revision_is_stale(script, match):
     assert SitePreferences.objects.get().version == 0
 
 
+def test_who_is_stale_is_told_who_saved_and_when(script):
+    save_preferences({"s3_replication_delay": 5}, 0, User.objects.create_user("kim"))
+    when = SitePreferences.objects.get().changed_at
+    response = script.send("patch", {"s3_replication_delay": 90}, '"0"')
+    assert response.json()["message"] == (
+        "Nothing was saved: your If-Match names another revision than 1, which kim saved at "
+        f"{when:%H:%M} UTC. Read the preferences again."
+    )
+
+
 @pytest.mark.parametrize("match", ['"0"', '"7", "0"', "*"])
 def test_the_revision_in_force_matches(script, match):
     assert script.send("patch", {"s3_replication_delay": 90}, match).status_code == 200
@@ -323,7 +333,11 @@ def test_a_save_in_between_is_a_conflict(script, rhea, monkeypatch):
     monkeypatch.setattr(api_module, "validate", validate_while_kim_saves)
     response = script.send("patch", {"s3_replication_delay": 90})
     assert (response.status_code, response.json()["error"]) == (409, "conflict")
-    assert "kim saved revision 1" in response.json()["message"]
+    when = SitePreferences.objects.get().changed_at
+    assert response.json()["message"] == (
+        f"Nothing was saved: kim saved revision 1 at {when:%H:%M} UTC, while you did. Read the "
+        "preferences again."
+    )
     assert SitePreferences.objects.get().s3_replication_delay == 5
 
 

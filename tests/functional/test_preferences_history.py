@@ -203,7 +203,8 @@ def test_a_restore_loses_to_who_saved_meanwhile_and_shows_the_new_difference(
     response = as_admin.post(restore_url(1), {"base_version": 3, "comment": "back"})
     assert response.status_code == 409
     page = text_of(response)
-    assert "viewer saved revision 4 while you were looking." in page
+    when = read_row().changed_at
+    assert f"viewer saved revision 4 at {when:%H:%M} UTC while you were looking." in page
     assert '<input type="hidden" name="base_version" value="4">' in page
     assert 'name="comment" value="back"' in page
     assert "<code>300</code>" in page

@@ -344,8 +344,8 @@ class Command(BaseCommand):
             raise _refused(error) from None
         except Conflict as conflict:
             raise CommandError(
-                f"{conflict.who} saved revision {conflict.version} in this very moment. Nothing "
-                "was saved; look at it (preferences diff) and run this again."
+                f"{conflict.who} saved revision {conflict.version}{conflict.at}, while this "
+                "command ran. Nothing was saved; look at it (preferences diff) and run this again."
             ) from None
         if saved.changes:
             self.stdout.write(f"Site Preferences were saved (revision {saved.version}).")
