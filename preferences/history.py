@@ -26,7 +26,7 @@ from preferences.saving import (
     restore_comment,
     save_preferences,
 )
-from preferences.usage import InUse, checked
+from preferences.usage import InUse, checked, moved_places
 from preferences.validation import Finding, validate
 
 PER_PAGE = 25
@@ -149,6 +149,9 @@ class HistoryPages:
                     messages.warning(request, f"Not restored: {_fixed(skipped)}.")
                 return redirect("admin:preferences_sitepreferences_history", "1")
         restored = as_row(values if validated.errors else validated.values, row.version)
+        warnings = [_labelled(finding) for finding in (*validated.warnings, *validated.notices)]
+        if not validated.errors:
+            warnings += moved_places(row, restored, {})
         return self._page(
             request,
             "restore",
@@ -161,7 +164,7 @@ class HistoryPages:
             differences=differences(row, restored),
             fixed=_fixed(skipped),
             errors=[_labelled(finding) for finding in validated.errors],
-            warnings=[_labelled(finding) for finding in (*validated.warnings, *validated.notices)],
+            warnings=warnings,
         )
 
     def _page(

@@ -153,6 +153,16 @@ def move(renames: Mapping[str, str]) -> list[str]:
     ]
 
 
+def would_move(renames: Mapping[str, str]) -> list[str]:
+    """Return what `move` would do, a sentence for each; nothing is moved."""
+    uses = media_side().count_use(renames)
+    return [
+        f"“{old}” would be renamed to “{new}”, and {_files(uses[old].files if old in uses else 0)} "
+        "with it."
+        for old, new in renames.items()
+    ]
+
+
 def names_in(text: str) -> list[str]:
     """Return the names in a stored S3 Configuration, [] when it cannot be read."""
     try:

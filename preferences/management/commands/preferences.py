@@ -31,7 +31,14 @@ from preferences.saving import (
     values_of,
 )
 from preferences.snapshot import parse
-from preferences.usage import InUse, RenameRefused, follow, require_kept
+from preferences.usage import (
+    InUse,
+    RenameRefused,
+    follow,
+    moved_places,
+    require_kept,
+    would_move,
+)
 from preferences.validation import Finding, validate
 from shotmedia.origin import site_origin
 from shotmedia.s3.probe import check_configuration
@@ -323,6 +330,10 @@ class Command(BaseCommand):
         except (InUse, RenameRefused) as error:
             raise _refused(error) from None
         if options["dry_run"]:
+            for sentence in would_move(renames):
+                self.stdout.write(sentence)
+            for warning in moved_places(row, new, renames):
+                self.stderr.write(f"Warning: {warning}")
             self.stdout.write("Nothing was saved (dry run).")
             return
         user, username = _writer(options["user"])
