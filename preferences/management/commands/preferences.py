@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
@@ -121,6 +122,11 @@ class Command(BaseCommand):
         """Run one action. Raises CommandError with exit code 1 (problems) or 2 (usage)."""
         try:
             getattr(self, f"_{action}")(options)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Who reads it, such as `head`, has enough. Python would complain again at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
         except DatabaseError as error:
             raise CommandError(
                 f"The database cannot be used: {error}\nIs it there, and is it migrated "
@@ -303,7 +309,10 @@ class Command(BaseCommand):
         *,
         restored_from: int | None = None,
     ) -> None:
-        comment = options["comment"].strip()
+        comment = " ".join(options["comment"].split())
+        # Bytes that are no UTF-8 come as halves of a character, which no database stores.
+        if not (comment + options["user"]).isprintable():
+            raise CommandError("--comment, --user: use printable characters.", returncode=USAGE)
         if len(comment) > PreferenceRevision.MAX_COMMENT:
             raise CommandError(
                 f"A comment has at most {PreferenceRevision.MAX_COMMENT} characters.",
