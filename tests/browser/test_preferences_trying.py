@@ -64,6 +64,21 @@ def test_the_buckets_are_tested_in_place(page_as: Callable[..., Page], admin: Us
     )
 
 
+def test_a_bucket_that_is_not_reached_is_not_said_to_be(
+    page_as: Callable[..., Page], admin: User, site: Site
+):
+    main = json.loads(site.values["s3_configuration"])["main"]
+    page = page_as(admin)
+    page.goto("/preferences")
+    page.get_by_label("S3 Configuration").fill(
+        json.dumps({"typo": main | {"bucket": "no-such-bucket"}})
+    )
+    page.get_by_role("button", name="Test the buckets").click()
+    expect(page.get_by_role("status")).to_contain_text("failed.", timeout=40_000)
+    expect(page.get_by_role("button", name="Test the buckets")).to_be_enabled()
+    expect(page.locator("#try-answer")).not_to_contain_text("The server reached it")
+
+
 def test_what_goes_wrong_is_said_and_the_buttons_work_again(
     page_as: Callable[..., Page], admin: User
 ):

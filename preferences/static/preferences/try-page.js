@@ -124,6 +124,7 @@ async function testBuckets(button) {
     say("Nothing was tested.");
     return;
   }
+  if ([...statuses.values()].every((found) => found.includes("fail"))) return;
   const link = element("a", { text: "Speed Test" });
   link.href = answer.dataset.speedtest;
   answer.append(element("p", {}, "The server reached it; browsers may not: run the ", link, "."));
