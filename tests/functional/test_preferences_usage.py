@@ -434,6 +434,19 @@ def test_the_command_line_keeps_what_is_in_use(site, entries, dry):
     assert version() == before
 
 
+def test_a_rename_that_left_a_name_behind_is_told_as_both(site, entries):
+    site.media_file()
+    with pytest.raises(CommandError) as refused:
+        command("set", assignment(renamed(entries)))
+    assert "Storage Location: “main” is not in S3 Configuration." in str(refused.value)
+    assert "1 media file is in “main”, which the new S3 Configuration" in str(refused.value)
+    assert "--rename OLD=NEW" in str(refused.value)
+    with pytest.raises(CommandError) as refused:
+        command("set", assignment(renamed(entries)), "s3_bucket_for_replication=x",
+                "--rename=main=studio-main")  # fmt: skip
+    assert "1 media file" not in str(refused.value)
+
+
 def test_the_command_line_renames(site, entries):
     site.media_file()
     rename = ["set", assignment(renamed(entries)), "--rename", "main=studio-main"]

@@ -35,6 +35,7 @@ from preferences.snapshot import parse
 from preferences.usage import (
     InUse,
     RenameRefused,
+    checked,
     follow,
     moved_places,
     require_kept,
@@ -323,8 +324,11 @@ class Command(BaseCommand):
         wanted, skipped = merged(values, row)
         validated = validate(follow(wanted, renames))
         if validated.errors:
-            sentences = "\n".join(_sentence(error) for error in validated.errors)
-            raise CommandError(f"{sentences}\nNothing was saved.")
+            # Often the names are wrong because a configuration was renamed.
+            errors = checked(validated, row, renames).errors
+            hint = " (--rename OLD=NEW)" if len(errors) > len(validated.errors) else ""
+            sentences = "\n".join(_sentence(error) for error in errors)
+            raise CommandError(f"{sentences}{hint}\nNothing was saved.")
         if skipped:
             self.stderr.write(f"Skipped: {_fixed(skipped)}.")
         for notice in validated.notices:
