@@ -17,7 +17,14 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    JsonResponse,
+)
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
@@ -217,9 +224,8 @@ def _link(
 
 
 @login_not_required
-@require_safe
 def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
-    """Redirect to the media file in the bucket that the decision names.
+    """Redirect to the media file in the bucket that the decision names; for GET and HEAD.
 
     `?source=primary` forces the bucket it was uploaded to, `?redirect=0` answers JSON instead of a
     redirect, `?disposition=inline` asks for types on the allow-list to be shown and not saved.
@@ -229,8 +235,11 @@ def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
     if token is not None:
         loaded = _load_by_token(token, media_id, client_address(request), now)
         if loaded is None:
+            # Before the method is looked at: a bad token has one answer at every address.
             return bad_token()
-    else:
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    if token is None:
         loaded = _load(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""), media_id, now)
     if loaded is None:
         if wants_json(request):

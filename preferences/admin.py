@@ -1,6 +1,7 @@
 """Site Preferences and People in the admin."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -41,6 +42,7 @@ from preferences.saving import (
     FIELDS,
     Conflict,
     Saved,
+    as_row,
     current_row,
     lock_problems,
     merged,
@@ -120,7 +122,8 @@ class SitePreferencesAdmin(HistoryPages, admin.ModelAdmin):
                 renames=form.renames,
             )
         except Conflict as conflict:
-            return _rendered(self, request, form, conflict.row, conflict=conflict)
+            form, taken = _with_theirs(form, conflict.row)
+            return _rendered(self, request, form, conflict.row, conflict=conflict, taken=taken)
         except InUse as error:
             # Something has been uploaded since the form was looked at.
             form.add_error("s3_configuration", str(error))
@@ -180,8 +183,32 @@ def _form_with(revision: PreferenceRevision, row: SitePreferences) -> SitePrefer
     return form
 
 
+def _with_theirs(
+    form: SitePreferencesForm, row: SitePreferences
+) -> tuple[SitePreferencesForm, list[str]]:
+    """Return the form with what `row` has now in each field that its sender had left alone.
+
+    Saving it then changes what they have changed, and takes nobody else's change back. The labels
+    of these fields come along.
+    """
+    seen = PreferenceRevision.objects.filter(number=form.cleaned_data["base_version"]).first()
+    if seen is None:
+        return form, []
+    before, mine = values_of(as_row(seen.data, seen.number)), form.validated.values
+    theirs = values_of(row)
+    taken = [field for field in FIELDS if mine[field] == before[field] != theirs[field]]
+    data = form.data.copy()
+    for field in taken:
+        data.pop(field, None)
+        if theirs[field] is not False:  # as a browser sends a box that is not ticked
+            data[field] = theirs[field]
+    merged_form = SitePreferencesForm(data, **options_for(row))
+    merged_form.is_valid()
+    return merged_form, [label_of(field) for field in taken]
+
+
 def _revision(number: str) -> PreferenceRevision:
-    if number.isascii() and number.isdigit():
+    if re.fullmatch(r"[0-9]{1,10}", number):
         revision = PreferenceRevision.objects.filter(number=number).first()
         if revision is not None:
             return revision
@@ -223,6 +250,7 @@ def _rendered(
     row: SitePreferences,
     *,
     conflict: Conflict | None = None,
+    taken: Sequence[str] = (),
     filled: PreferenceRevision | None = None,
 ) -> HttpResponse:
     may_change = model_admin.has_change_permission(request)
@@ -237,6 +265,7 @@ def _rendered(
         "form": form,
         "last_changed": _last_changed(row),
         "conflict": conflict,
+        "taken": taken,
         "filled": filled,
         "bad_locks": [locks.described(problem) for problem in bad_locks],
         "may_change": may_change,

@@ -5,7 +5,7 @@ compare-and-set: If-Match names the revision that the script has read.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -28,7 +28,7 @@ from preferences.api_schemas import (
 )
 from preferences.exchange import ExchangeError, field_named
 from preferences.locks import locked, variable_of
-from preferences.models import PreferenceRevision, PreferenceSource, User
+from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.reader import canonical
 from preferences.saving import (
     FIELDS,
@@ -81,6 +81,17 @@ api = NinjaAPI(
     parser=StrictParser(),
 )
 
+
+def _read(path: str, **options: Any) -> Callable[[Callable], Callable]:
+    """Declare a GET. HEAD is answered likewise, which the document need not say of each."""
+
+    def declare(view: Callable) -> Callable:
+        api.api_operation(["HEAD"], path, include_in_schema=False, **options)(view)
+        return api.get(path, **options)(view)
+
+    return declare
+
+
 REFUSALS = {401: Problem, 403: Problem, 422: Problem}
 WRITE_REFUSALS = REFUSALS | {400: Problem, 409: Problem, 412: Problem, 413: Problem, 428: Problem}
 
@@ -112,7 +123,7 @@ _LIMIT = Query(50, ge=1, le=500)
 _NUMBER = Path(..., ge=0, le=LAST_NUMBER)
 
 
-@api.get(
+@_read(
     "/preferences/",
     operation_id="read_preferences",
     response={200: SomeValues, 304: None} | REFUSALS,
@@ -179,7 +190,7 @@ def change_preferences(
     return _write(request, response, given, comment, rename, if_match)
 
 
-@api.get(
+@_read(
     "/preferences/revisions/",
     operation_id="list_revisions",
     response={200: list[Revision]} | REFUSALS,
@@ -197,7 +208,7 @@ def list_revisions(
     return list(PreferenceRevision.objects.filter(number__lt=before).defer("data")[:limit])
 
 
-@api.get(
+@_read(
     "/preferences/revisions/{int:number}/",
     operation_id="read_revision",
     response={200: FullRevision, 404: Problem} | REFUSALS,
@@ -226,7 +237,7 @@ def _write(
     if not comment.isprintable():
         raise Refused(422, "invalid", "The comment must be one line of printable characters.")
     row = current_row()
-    _must_match(if_match, row.version)
+    _must_match(if_match, row)
     if isinstance(given.get("s3_configuration"), dict):
         given["s3_configuration"] = canonical(given["s3_configuration"])
     wanted, skipped = merged(given, row)
@@ -254,8 +265,8 @@ def _write(
         ) from error  # fmt: skip
     except Conflict as conflict:
         raise Refused(
-            409, "conflict", f"Nothing was saved: {conflict.who} saved revision {conflict.version} "
-            "at the same time. Read the preferences again.",
+            409, "conflict", f"Nothing was saved: {conflict.who} saved revision "
+            f"{conflict.version}{conflict.at}, while you did. Read the preferences again.",
         ) from conflict  # fmt: skip
     _head(response, saved.version)
     return _done(saved, validated, skipped)
@@ -323,24 +334,25 @@ def _may_see(user: User) -> None:
 
 
 def _may_change(user: User) -> None:
-    if not (user.is_staff and user.has_perm("preferences.change_sitepreferences")):
+    if not user.may_change_preferences():
         raise Refused(
             403, "not-allowed", "Changing Site Preferences is for staff with the permission “Can "
             "change Site Preferences”.",
         )  # fmt: skip
 
 
-def _must_match(if_match: str, version: int) -> None:
-    tags = parse_etags(if_match)
+def _must_match(if_match: str, row: SitePreferences) -> None:
+    tags, tag = parse_etags(if_match), _etag(row.version)
     if not tags:
         raise Refused(
             428, "no-if-match", "Send If-Match with the ETag of the preferences that your change "
-            f"starts from, such as If-Match: {_etag(version)}.",
+            f"starts from, such as If-Match: {tag}.",
         )  # fmt: skip
-    if "*" not in tags and _etag(version) not in tags:
+    if "*" not in tags and tag not in tags:
+        now = Conflict(row)
         raise Refused(
-            412, "stale", f"Nothing was saved: the preferences are at revision {version} now, and "
-            "your If-Match names another. Read them again.",
+            412, "stale", f"Nothing was saved: your If-Match names another revision than "
+            f"{now.version}, which {now.who} saved{now.at}. Read the preferences again.",
         )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
 """System checks: settings, and the stored preferences (with `check --database default`)."""
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import WARNING, CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
@@ -87,6 +88,23 @@ def locks_fit_what_is_stored(
     except DatabaseError:
         return []
     return [_bad_lock(problem) for problem in lock_problems(row or SitePreferences(pk=1))]
+
+
+@register()
+def lock_names_are_known(**kwargs: Any) -> list[CheckMessage]:
+    """preferences.W005: a MEDIA_PREF_… variable is not one that this site reads."""
+    found = []
+    for name in settings.UNKNOWN_PREFERENCE_LOCKS:
+        field = name.removeprefix("MEDIA_PREF_").lower()
+        close = difflib.get_close_matches(field, settings.PREFERENCE_LOCKS, n=1)
+        hint = "Correct or unset it, and restart. There are: "
+        hint += ", ".join(map(locks.variable_of, settings.PREFERENCE_LOCKS)) + "."
+        if close:
+            hint = f"Did you mean {locks.variable_of(close[0])}? Correct or unset it, and restart."
+        found.append(
+            CheckMessage(WARNING, f"{name} fixes no preference.", hint=hint, id="preferences.W005")
+        )
+    return found
 
 
 def _bad_lock(problem: Finding) -> CheckMessage:

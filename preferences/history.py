@@ -26,7 +26,7 @@ from preferences.saving import (
     restore_comment,
     save_preferences,
 )
-from preferences.usage import InUse, checked
+from preferences.usage import InUse, checked, moved_places
 from preferences.validation import Finding, validate
 
 PER_PAGE = 25
@@ -148,8 +148,10 @@ class HistoryPages:
                 if skipped:
                     messages.warning(request, f"Not restored: {_fixed(skipped)}.")
                 return redirect("admin:preferences_sitepreferences_history", "1")
-        restored = as_row(validated.values, row.version)
-        found = differences(row, restored) if not validated.errors else ()
+        restored = as_row(values if validated.errors else validated.values, row.version)
+        warnings = [_labelled(finding) for finding in (*validated.warnings, *validated.notices)]
+        if not validated.errors:
+            warnings += moved_places(row, restored, {})
         return self._page(
             request,
             "restore",
@@ -159,10 +161,10 @@ class HistoryPages:
             row=row,
             form=form,
             conflict=conflict,
-            differences=found,
+            differences=differences(row, restored),
             fixed=_fixed(skipped),
             errors=[_labelled(finding) for finding in validated.errors],
-            warnings=[_labelled(finding) for finding in (*validated.warnings, *validated.notices)],
+            warnings=warnings,
         )
 
     def _page(

@@ -38,6 +38,10 @@ class User(AbstractUser):
             self.has_perm(f"preferences.{action}_sitepreferences") for action in ("view", "change")
         )
 
+    def may_change_preferences(self) -> bool:
+        """Say whether this person may save Site Preferences, and so run speed tests."""
+        return self.is_staff and self.has_perm("preferences.change_sitepreferences")
+
 
 class Session(AbstractBaseSession):
     """A browser session with its user in a column of its own.

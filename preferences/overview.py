@@ -1,6 +1,6 @@
 """How replication is set, for the first page of the admin: pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preferences.snapshot import Preferences
@@ -9,12 +9,14 @@ from shotmedia.s3.config import BucketConfig
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One of the three things to do; `page` is "preferences" or "speedtest"."""
+    """One of the three things to do, on the page "preferences" or "speedtest"."""
 
     words: str
     page: str
-    done: bool | None
-    """None where the site does not know."""
+    about: str
+    """The field of Site Preferences, or the configuration to test ("": none is there yet)."""
+    done: bool
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,14 @@ class Overview:
     warnings: tuple[str, ...]
 
 
-def overview(preferences: Preferences, people: Mapping[str, int]) -> Overview:
-    """Return the overview; `people` counts the active ones by their `Use S3 Replication`."""
+def overview(
+    preferences: Preferences, people: Mapping[str, int], tests: Mapping[str, bool]
+) -> Overview:
+    """Return the overview.
+
+    people  how many active ones there are, by their `Use S3 Replication`
+    tests   whether the newest speed test of a configuration worked, by its name
+    """
     replica, primary = preferences.replica, preferences.primary
     facts = [("Storage Location", _place(primary))] if primary else []
     if replica:
@@ -48,7 +56,7 @@ def overview(preferences: Preferences, people: Mapping[str, int]) -> Overview:
         replica is not None,
         _headline(preferences),
         tuple(facts),
-        () if replica else _steps(preferences),
+        () if replica else _steps(preferences, tests),
         tuple(_warnings(preferences, people)),
     )
 
@@ -63,20 +71,29 @@ def _headline(preferences: Preferences) -> str:
     return "Media Isolation is not set up"
 
 
-def _steps(preferences: Preferences) -> tuple[Step, ...]:
-    names = set(preferences.configurations)
-    if preferences.primary is None:
-        return (
-            Step("Add a configuration to S3 Configuration", "preferences", bool(names)),
-            Step("Test it", "speedtest", None),
-            Step("Choose it as Storage Location", "preferences", False),
-        )
-    has_second = bool(names - {preferences.primary.name})
+def _steps(preferences: Preferences, tests: Mapping[str, bool]) -> tuple[Step, ...]:
+    primary = preferences.primary
+    names = [name for name in preferences.configurations if primary is None or name != primary.name]
+    what, label, field = "a configuration", "Storage Location", "storage_location"
+    if primary:
+        what, label = "the replica's configuration", "S3 Bucket for Replication"
+        field = "s3_bucket_for_replication"
     return (
-        Step("Add the replica's configuration to S3 Configuration", "preferences", has_second),
-        Step("Test it", "speedtest", None),
-        Step("Choose it as S3 Bucket for Replication", "preferences", False),
+        Step(f"Add {what} to S3 Configuration", "preferences", "s3_configuration", bool(names)),
+        _test_step(names, tests),
+        Step(f"Choose it as {label}", "preferences", field, done=False),
     )
+
+
+def _test_step(names: Sequence[str], tests: Mapping[str, bool]) -> Step:
+    for name in names:
+        if tests.get(name):
+            return Step("Test it", "speedtest", name, done=True, remark=f"“{name}” works")
+    for name in names:
+        if name in tests:
+            remark = f"“{name}” failed its last test"
+            return Step("Test it", "speedtest", name, done=False, remark=remark)
+    return Step("Test it", "speedtest", names[0] if names else "", done=False)
 
 
 def _warnings(preferences: Preferences, people: Mapping[str, int]) -> list[str]:

@@ -54,8 +54,10 @@ class Conflict(Exception):
         self.version = row.version
         self.who = revision.who if revision else "somebody else"
         self.when = row.changed_at
+        self.at = _at(row.changed_at)
+        """When, for a sentence: " at 14:03 UTC", "" when nobody knows."""
         super().__init__(
-            f"These preferences were changed by {self.who}{_at(row.changed_at)} while you were "
+            f"These preferences were changed by {self.who}{self.at} while you were "
             "editing. Nothing was saved. Your text is kept below; compare it with the current "
             "values in History, then save again."
         )

@@ -19,8 +19,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from preferences.models import User
-from preferences.overview import overview
+from preferences.overview import Overview, overview
 from preferences.snapshot import current_preferences
+from preferences.speedtest_side import speedtest_side
 
 
 class SiteAdmin(AdminSite):
@@ -60,10 +61,7 @@ class SiteAdmin(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
         """Show the sections, and above them how replication is set to who may see it."""
         if request.user.may_see_preferences():
-            extra_context = {
-                **(extra_context or {}),
-                "replication": overview(current_preferences(), _people_by_choice()),
-            }
+            extra_context = {**(extra_context or {}), "replication": _replication()}
         return super().index(request, extra_context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict]:
@@ -76,9 +74,10 @@ class SiteAdmin(AdminSite):
             for label, app in apps.items()
             for model in app["models"]
         }
+        may_test = request.user.is_authenticated and request.user.may_change_preferences()
         site = [
             models.pop("preferences.SitePreferences", None),
-            _link("Speed Test", "SpeedTest", "speedtest:page"),
+            _link("Speed Test", "SpeedTest", "speedtest:page") if may_test else None,
             *[models.pop(name) for name in list(models) if name.startswith("speedtest.")],
         ]
         people = [
@@ -93,6 +92,13 @@ class SiteAdmin(AdminSite):
         for label, app in sorted(apps.items()):
             sections.append(_section(app["name"], label, _of(label, models)))
         return [section for section in sections if section["models"]]
+
+
+def _replication() -> Overview:
+    preferences = current_preferences()
+    # Tests are told of while replication is yet to be set up.
+    to_test = () if preferences.replica else preferences.configurations.values()
+    return overview(preferences, _people_by_choice(), speedtest_side().newest_tests(to_test))
 
 
 def _people_by_choice() -> dict[str, int]:

@@ -69,8 +69,10 @@ def test(request: HttpRequest, *, model_admin: ModelAdmin) -> HttpResponseBase:
         response.headers["X-Accel-Buffering"] = "no"
         return response
     tables = {config.name: [] for config in tested(typed.preferences)}
+    failed = set()
     for name, finding in run_checks(typed.preferences, origin):
         if finding is not None:
+            failed |= {name} if finding.status == "fail" else set()
             mark, words = WORDS[finding.status]
             tables[name].append({"finding": finding, "mark": mark, "words": words})
     return _page(
@@ -79,6 +81,7 @@ def test(request: HttpRequest, *, model_admin: ModelAdmin) -> HttpResponseBase:
         "test",
         "Test of the buckets",
         problems=_problems(typed),
+        reached=tables.keys() - failed,
         tables=[
             {"config": typed.preferences.configurations[name], "rows": rows}
             for name, rows in tables.items()

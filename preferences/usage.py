@@ -5,7 +5,7 @@ same beforehand, as errors beside the others.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,12 +90,15 @@ def left_behind(old: str, new: str) -> list[Left]:
     return [Left(name, use) for name, use in media_side().count_use(gone).items()]
 
 
-def checked(validated: Validated, row: SitePreferences) -> Validated:
-    """Return `validated` with an error for each configuration in use that only `row` has."""
+def checked(validated: Validated, row: SitePreferences, renames: Collection[str] = ()) -> Validated:
+    """Return `validated` with an error for each configuration in use that only `row` has.
+
+    Those in `renames` are known to go on under another name.
+    """
     if validated.errors_of("s3_configuration"):
         return validated
     left = left_behind(row.s3_configuration, validated.values["s3_configuration"])
-    return with_errors(validated, left)
+    return with_errors(validated, [one for one in left if one.name not in renames])
 
 
 def with_errors(validated: Validated, left: Iterable[Left]) -> Validated:
@@ -149,6 +152,16 @@ def move(renames: Mapping[str, str]) -> list[str]:
     """Move what depends on renamed configurations; return a sentence for each."""
     return [
         f"“{old}” was renamed to “{new}”, and {_files(media_side().move(old, new))} with it."
+        for old, new in renames.items()
+    ]
+
+
+def would_move(renames: Mapping[str, str]) -> list[str]:
+    """Return what `move` would do, a sentence for each; nothing is moved."""
+    uses = media_side().count_use(renames)
+    return [
+        f"“{old}” would be renamed to “{new}”, and {_files(uses[old].files if old in uses else 0)} "
+        "with it."
         for old, new in renames.items()
     ]
 

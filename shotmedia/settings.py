@@ -67,6 +67,11 @@ PREFERENCE_LOCKS = {
     "storage_location": env.str("MEDIA_PREF_STORAGE_LOCATION", default=""),
     "verify_replica_copies": env.str("MEDIA_PREF_VERIFY_REPLICA_COPIES", default=""),
 }
+# What looks like one of them and is none: it would fix nothing, without a word.
+UNKNOWN_PREFERENCE_LOCKS = sorted(
+    {name for name in env.ENVIRON if name.startswith("MEDIA_PREF_")}
+    - {f"MEDIA_PREF_{field.upper()}" for field in PREFERENCE_LOCKS}
+)
 
 # --- Django -----------------------------------------------------------------------------------
 

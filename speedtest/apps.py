@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class SpeedtestConfig(AppConfig):
     name = "speedtest"
     verbose_name = "Speed test"
+
+    def ready(self) -> None:
+        """Register who answers for speed tests to Site Preferences."""
+        from preferences import speedtest_side
+        from speedtest import for_preferences
+
+        speedtest_side.register(for_preferences)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from preferences.models import SitePreferences, User
 from preferences.saving import save_preferences
@@ -118,9 +118,39 @@ def test_two_admins_at_once_lose_nothing(page_as: Callable[..., Page], admin: Us
     expect(page.locator(".field-storage_location .theirs")).to_have_count(0)
     expect(page.locator("#id_s3_replication_ip_addresses")).to_have_value("10.99.0.0/16\n")
     assert SitePreferences.objects.get().s3_replication_delay == 75
-    page.click("text=Save mine anyway")
+    page.click("text=Save mine anyway")  # and is not asked whether to leave
     expect(page.locator(".messagelist")).to_contain_text("Site Preferences were saved")
     assert SitePreferences.objects.get().s3_replication_delay == 120
+
+
+def test_leaving_asks_before_typed_text_is_lost(page_as: Callable[..., Page], admin: User):
+    page, asked = page_as(admin), []
+    history = page.get_by_role("link", name="History")
+    delay = page.get_by_label("S3 Replication Delay")
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.goto("/preferences")
+    # The second time on the page that names the error.
+    for typed, answer in (("soon", "#error-summary"), ("120", ".messagelist")):
+        delay.click()
+        press(page, "Control+a")
+        page.keyboard.type(typed)
+        with page.expect_event("dialog"):
+            history.click(no_wait_after=True)
+        expect(delay).to_have_value(typed)
+        page.click("text=Save changes")
+        expect(page.locator(answer)).to_be_visible()
+    assert asked == ["beforeunload"] * 2
+    # Nothing to lose: what is tried is not saved anyway.
+    page.get_by_label("Media uploaded").click()
+    page.keyboard.type("7")
+    history.click()
+    page.wait_for_url(f"**{HISTORY}")
+    assert asked == ["beforeunload"] * 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Permission
 from playwright.sync_api import Page, Route, expect
 
 from media.models import MediaFile
@@ -63,6 +64,21 @@ def test_the_buckets_are_tested_in_place(page_as: Callable[..., Page], admin: Us
     )
 
 
+def test_a_bucket_that_is_not_reached_is_not_said_to_be(
+    page_as: Callable[..., Page], admin: User, site: Site
+):
+    main = json.loads(site.values["s3_configuration"])["main"]
+    page = page_as(admin)
+    page.goto("/preferences")
+    page.get_by_label("S3 Configuration").fill(
+        json.dumps({"typo": main | {"bucket": "no-such-bucket"}})
+    )
+    page.get_by_role("button", name="Test the buckets").click()
+    expect(page.get_by_role("status")).to_contain_text("failed.", timeout=40_000)
+    expect(page.get_by_role("button", name="Test the buckets")).to_be_enabled()
+    expect(page.locator("#try-answer")).not_to_contain_text("The server reached it")
+
+
 def test_what_goes_wrong_is_said_and_the_buttons_work_again(
     page_as: Callable[..., Page], admin: User
 ):
@@ -103,6 +119,34 @@ def test_without_javascript_the_answers_come_in_a_new_tab(
         expect(tab.locator("#content-main")).to_contain_text("main (bucket studio-main, us-east-1)")
         tab.close()
     assert page.get_by_label("S3 Replication Delay").input_value() == "not a number"
+
+
+@pytest.mark.parametrize("label", ["From IP address", "Media uploaded", "S3 Replication Delay"])
+def test_without_javascript_enter_asks_and_saves_nothing(
+    page_as: Callable[..., Page], admin: User, label: str
+):
+    page = page_as(admin, java_script_enabled=False)
+    page.goto("/preferences")
+    before = SitePreferences.objects.get().version
+    page.get_by_label("S3 Replication Delay").fill("100")
+    page.get_by_label(label).focus()
+    with page.context.expect_page() as opened:
+        page.keyboard.press("Enter")
+    answer = opened.value.locator("#content-main")
+    expect(answer).to_contain_text("the media is 45 s old and S3 Replication Delay is 100 s")
+    expect(answer).to_contain_text("Nothing was saved.")
+    assert page.get_by_label("S3 Replication Delay").input_value() == "100"
+    assert SitePreferences.objects.get().version == before
+
+
+def test_who_may_only_look_asks_with_enter(page_as: Callable[..., Page], db):
+    viewer = User.objects.create_user("mia", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_sitepreferences"))
+    page = page_as(viewer)
+    page.goto("/preferences")
+    page.get_by_label("Media uploaded").fill("7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").locator("strong")).to_have_text("main")
 
 
 def test_enter_in_a_preference_still_saves(page_as: Callable[..., Page], admin: User):

@@ -56,6 +56,9 @@ class Script:
     def get(self, url=URL, **headers):
         return self.client.get(url, **self.headers, **headers)
 
+    def head(self, url=URL, **headers):
+        return self.client.head(url, **self.headers, **headers)
+
     def send(self, method, body, match='"0"', url=URL, **headers):
         if match is not None:
             headers["HTTP_IF_MATCH"] = match
@@ -113,6 +116,13 @@ def test_not_modified(script, etag):
     response = script.get(HTTP_IF_NONE_MATCH=etag)
     assert (response.status_code, response.content, response["ETag"]) == (304, b"", '"0"')
     assert script.get(HTTP_IF_NONE_MATCH='"1"').status_code == 200
+
+
+@pytest.mark.parametrize("url", [URL, f"{URL}?names=x", REVISIONS, f"{REVISIONS}0/"])
+def test_head_is_answered_as_get_without_the_body(script, url):
+    head, get = script.head(url), script.get(url)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == get.headers
 
 
 def test_a_session_reads_too(client, rhea):
@@ -300,6 +310,16 @@ def test_another_revision_is_stale(script, match):
     assert SitePreferences.objects.get().version == 0
 
 
+def test_who_is_stale_is_told_who_saved_and_when(script):
+    save_preferences({"s3_replication_delay": 5}, 0, User.objects.create_user("kim"))
+    when = SitePreferences.objects.get().changed_at
+    response = script.send("patch", {"s3_replication_delay": 90}, '"0"')
+    assert response.json()["message"] == (
+        "Nothing was saved: your If-Match names another revision than 1, which kim saved at "
+        f"{when:%H:%M} UTC. Read the preferences again."
+    )
+
+
 @pytest.mark.parametrize("match", ['"0"', '"7", "0"', "*"])
 def test_the_revision_in_force_matches(script, match):
     assert script.send("patch", {"s3_replication_delay": 90}, match).status_code == 200
@@ -313,7 +333,11 @@ def test_a_save_in_between_is_a_conflict(script, rhea, monkeypatch):
     monkeypatch.setattr(api_module, "validate", validate_while_kim_saves)
     response = script.send("patch", {"s3_replication_delay": 90})
     assert (response.status_code, response.json()["error"]) == (409, "conflict")
-    assert "kim saved revision 1" in response.json()["message"]
+    when = SitePreferences.objects.get().changed_at
+    assert response.json()["message"] == (
+        f"Nothing was saved: kim saved revision 1 at {when:%H:%M} UTC, while you did. Read the "
+        "preferences again."
+    )
     assert SitePreferences.objects.get().s3_replication_delay == 5
 
 

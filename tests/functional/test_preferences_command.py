@@ -133,6 +133,8 @@ def test_set_validates_the_whole_result_and_saves_nothing_of_it(stored):
         ("set", "colour=red"),
         ("set", "s3_replication_delay=1", "S3 Replication Delay=2"),
         ("set", "s3_replication_delay=1", "--comment", "x" * 501),
+        ("set", "s3_replication_delay=1", "--comment", "\udcff"),
+        ("set", "s3_replication_delay=1", "--user", "\udcff"),
         ("history", "-n", "0"),
     ],
 )
@@ -160,7 +162,8 @@ def test_who_was_faster_is_named(stored, monkeypatch):
     monkeypatch.setattr("preferences.management.commands.preferences.save_preferences", lose)
     error = refused("set", "s3_replication_delay=90")
     assert error.returncode == 1
-    assert "somebody else saved revision 1 in this very moment." in str(error)
+    when = f"{read_row().changed_at:%H:%M}"
+    assert f"saved revision 1 at {when} UTC, while this command ran. Nothing was" in str(error)
 
 
 def test_check_says_whether_what_is_saved_can_be_used(stored, lock):  # noqa: F811
@@ -293,7 +296,7 @@ def test_locked_fields_are_skipped_by_restore_and_import_and_refused_by_set(
     assert read_row().s3_replication_ip_addresses == "10.20.0.0/16"
 
 
-def run(tmp_path, *arguments, **environment):
+def run(tmp_path, *arguments, stdout=subprocess.PIPE, **environment):
     return subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), *arguments],
         env=os.environ
@@ -303,9 +306,21 @@ def run(tmp_path, *arguments, **environment):
             "PYTHONPATH": str(ROOT),
         }
         | environment,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_a_reader_that_has_enough_gets_no_traceback(tmp_path):
+    run(tmp_path, "migrate", "-v0")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        listed = run(tmp_path, "preferences", "list", stdout=writer)
+    finally:
+        os.close(writer)
+    assert (listed.returncode, listed.stderr) == (1, "")
 
 
 def test_exit_codes_and_the_way_out_when_a_saved_value_took_the_site_down(tmp_path):

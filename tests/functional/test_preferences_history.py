@@ -89,7 +89,8 @@ def test_what_is_not_there_is_404(as_admin, saved):  # noqa: F811
         assert as_admin.get(revision_url(number)).status_code == 404
         assert as_admin.get(restore_url(number)).status_code == 404
         assert as_admin.get(f"{PAGE}?from={number}").status_code == 404
-    assert as_admin.get(f"{PAGE}?from=x").status_code == 404
+    for number in ("x", "", "²", "9" * 5000):  # int() refuses thousands of digits
+        assert as_admin.get(PAGE, {"from": number}).status_code == 404
     assert as_admin.get(HISTORY.replace("/1/", "/2/")).status_code == 404
     assert as_admin.post(HISTORY).status_code == 405
     assert as_admin.post(revision_url(1)).status_code == 405
@@ -202,7 +203,8 @@ def test_a_restore_loses_to_who_saved_meanwhile_and_shows_the_new_difference(
     response = as_admin.post(restore_url(1), {"base_version": 3, "comment": "back"})
     assert response.status_code == 409
     page = text_of(response)
-    assert "viewer saved revision 4 while you were looking." in page
+    when = read_row().changed_at
+    assert f"viewer saved revision 4 at {when:%H:%M} UTC while you were looking." in page
     assert '<input type="hidden" name="base_version" value="4">' in page
     assert 'name="comment" value="back"' in page
     assert "<code>300</code>" in page
@@ -220,6 +222,8 @@ def test_a_restore_that_todays_rules_refuse_leads_to_the_page_with_its_values(
     page = text_of(as_admin.get(restore_url(1)))
     assert "“sidney” is not in S3 Configuration. Did you mean “sydney”?" in page
     assert "<button" not in page.split('id="content-main"')[1]
+    assert "What would change: current (revision 3) → restored" in page
+    assert "<code>sidney</code>" in page
     assert f'href="{PAGE}?from=1"' in page
     assert as_admin.post(restore_url(1), {"base_version": 3}).status_code == 200
     assert read_row().version == 3

@@ -179,6 +179,15 @@ def test_a_bad_variable_fails_the_check_and_downloads_go_on(site, lock, caplog, 
     assert read_row().version == version
 
 
+def test_a_misspelt_variable_is_named_by_the_check(settings):
+    settings.UNKNOWN_PREFERENCE_LOCKS = ["MEDIA_PREF_DELAY", "MEDIA_PREF_S3_REPLICATION_DELY"]
+    other, close = checks.lock_names_are_known()
+    assert (other.id, other.msg) == ("preferences.W005", "MEDIA_PREF_DELAY fixes no preference.")
+    assert "There are: MEDIA_PREF_S3_CONFIGURATION, " in other.hint
+    assert close.hint.startswith("Did you mean MEDIA_PREF_S3_REPLICATION_DELAY?")
+    assert close in django_checks.run_checks()
+
+
 def test_a_bad_variable_is_named_on_the_page_and_the_rest_still_saves(as_admin, lock):  # noqa: F811
     lock(s3_replication_delay="soon")
     page = text_of(as_admin.get(PAGE))
@@ -301,6 +310,8 @@ def test_variables_come_from_the_environment_of_a_real_process(tmp_path):
     }
     bad = run("check", MEDIA_PREF_S3_REPLICATION_DELAY="soon")
     assert (bad.returncode, "preferences.E004" in bad.stderr) == (1, True)
+    misspelt = run("check", MEDIA_PREF_S3_REPLICATION_DELY="90")
+    assert (misspelt.returncode, "preferences.W005" in misspelt.stderr) == (0, True)
     # Without the variable the field keeps its value and is free again.
     freed = run("preferences", "set", "s3_replication_delay=60")
     assert freed.returncode == 0

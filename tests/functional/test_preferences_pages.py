@@ -2,14 +2,18 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.urls import reverse
+from django.utils import timezone
 
 from preferences.models import SitePreferences, User
 from preferences.saving import save_preferences
+from preferences.snapshot import current_preferences
+from speedtest.models import SpeedTestRun
 
 PAGE = "/admin/preferences/sitepreferences/1/change/"
 LIST = "/admin/preferences/sitepreferences/"
@@ -262,14 +266,57 @@ def test_a_conflict_keeps_mine_shows_theirs_and_lets_me_choose(as_admin, people)
     assert "These preferences were changed by viewer at" in page
     assert 'name="s3_replication_delay" value="120"' in page
     assert 'Current value, saved by viewer:</p> <pre class="value">90</pre>' in page
-    assert f'<a class="closelink" href="{PAGE}">Reload theirs</a>' in page
+    assert f'<a class="closelink" href="{PAGE}" data-discards>Reload theirs</a>' in page
     assert SitePreferences.objects.get().s3_replication_delay == 90
-    button = re.search(r'<button class="default" name="(\w+)" value="(\d+)">Save mine anyw', page)
+    button = re.search(r'<button [^>]*name="(\w+)" value="(\d+)">Save mine anyw', page)
     # A browser sends the hidden field first and the button after it.
     mine = {**form(s3_replication_delay="120"), button[1]: ["0", button[2]]}
     response = as_admin.post(PAGE, mine, follow=True)
     assert "Site Preferences were saved (revision 2)." in said(response)
     assert SitePreferences.objects.get().s3_replication_delay == 120
+
+
+def test_mine_anyway_takes_back_nothing_that_i_had_not_changed(as_admin, people):
+    as_admin.post(PAGE, form())
+    theirs = {"s3_replication_ip_addresses": "10.30.0.0/16", "verify_replica_copies": False}
+    save_preferences(theirs | {"s3_replication_delay": 90}, 1, people["viewer"])
+    page = text_of(as_admin.post(PAGE, form(1, s3_replication_delay="120", comment="slow")))
+    assert (
+        "You had not changed IP Adresses for S3 replication, Verify replica copies: the current "
+        "value stands below." in page
+    )
+    assert page.count("Current value, saved by viewer:") == 1
+    assert 'name="s3_replication_delay" value="120"' in page
+    assert "> 10.30.0.0/16</textarea>" in page
+    assert "checked" not in re.search(r'<input[^>]*name="verify_replica_copies"[^>]*>', page)[0]
+    assert 'name="comment" value="slow"' in page
+    # The browser sends what the page shows.
+    mine = form(2, s3_replication_delay="120", s3_replication_ip_addresses="10.30.0.0/16")
+    del mine["verify_replica_copies"]
+    as_admin.post(PAGE, mine)
+    row = SitePreferences.objects.get()
+    assert (row.version, row.s3_replication_delay) == (3, 120)
+    assert (row.s3_replication_ip_addresses, row.verify_replica_copies) == ("10.30.0.0/16", False)
+
+
+def test_what_cannot_work_with_theirs_is_said_with_the_conflict(as_admin, people):
+    as_admin.post(PAGE, form(s3_bucket_for_replication=""))
+    gone = {"s3_configuration": json.dumps({"main": MAIN}, indent=4)}
+    save_preferences(gone, 1, people["viewer"])
+    response = as_admin.post(PAGE, form(1))
+    page = text_of(response)
+    assert response.status_code == 409
+    assert page.count('id="error-summary"') == 1
+    assert "You had not changed S3 Configuration: the current value stands below." in page
+    assert "“sydney” is not in S3 Configuration. It has: main." in page
+    assert 'name="s3_bucket_for_replication" value="sydney"' in page
+    assert 'name="base_version" value="2">Save mine anyway' in page
+
+
+def test_a_conflict_with_a_version_that_never_was_keeps_all_as_typed(as_admin, people):
+    page = text_of(as_admin.post(PAGE, form(99, s3_replication_delay="120")))
+    assert "You had not changed" not in page
+    assert 'name="s3_replication_delay" value="120"' in page
 
 
 def test_mine_anyway_meets_a_third_writer(as_admin, people):
@@ -335,11 +382,11 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
     client.force_login(people["viewer"])
     page = text_of(client.get("/admin/"))
     assert "Media Isolation is not set up" in page
-    assert re.findall(r'<li><a href="([^"]+)">([^<]+)</a>', page)[:3] == [
-        ("/preferences", "Add a configuration to S3 Configuration"),
-        ("/admin/speedtest", "Test it"),
-        ("/preferences", "Choose it as Storage Location"),
+    assert re.findall(r'<li><a href="([^"]+)">([^<]+)</a>', page)[:2] == [
+        ("/preferences#id_s3_configuration", "Add a configuration to S3 Configuration"),
+        ("/preferences#id_storage_location", "Choose it as Storage Location"),
     ]
+    assert "<li>Test it</li>" in page  # the speed test is for who may change the preferences
     values = {"s3_configuration": json.dumps({"main": MAIN, "sydney": SYDNEY})}
     save_preferences(values | {"storage_location": "main"}, 0, None)
     page = text_of(client.get("/admin/"))
@@ -363,6 +410,37 @@ def test_the_index_says_what_to_set_up_and_then_how_replication_is_set(client, p
     ]
 
 
+def test_the_index_says_whether_the_replica_has_been_tested(client, people):
+    client.force_login(people["admin"])
+    values = {"s3_configuration": json.dumps({"main": MAIN, "sydney+2": SYDNEY})}
+    save_preferences(values | {"storage_location": "main"}, 0, None)
+    place = current_preferences().configurations["sydney+2"].fingerprint
+    step = '<li><a href="/admin/speedtest?configuration=sydney%2B2">Test it</a>'
+
+    def tested(status, minutes_ago, **more):
+        values = {"configuration": "sydney+2", "place": place, "state": "done"} | more
+        started = timezone.now() - timedelta(minutes=minutes_ago)
+        SpeedTestRun.objects.create(started_at=started, verdict_status=status, **values)
+        return text_of(client.get("/admin/"))
+
+    assert f"{step}</li>" in text_of(client.get("/admin/"))
+    for more in (
+        {"configuration": "main"},
+        {"place": "0" * 16},  # the bucket that it was in before
+        {"state": "running"},
+        {"state": "stopped"},
+        {"mode": "compare"},
+    ):
+        assert f"{step}</li>" in tested("pass", 0, **more)
+    failed = '<span class="failed">✗ “sydney+2” failed its last test</span>'
+    assert f"{step} {failed}" in tested("fail", 9)
+    assert f"{step} {failed}" in tested("pass", 10)
+    done = '<span class="done">✓ done: “sydney+2” works</span>'
+    assert f"{step} {done}" in tested("warn", 8)
+    assert f"{step} {failed}" in tested("fail", 7, state="failed")
+    assert f"{step} {done}" in tested("pass", 6, source="command")
+
+
 def test_who_may_not_see_the_preferences_is_not_told_on_the_index(client, people):
     client.force_login(people["staff"])
     assert "replication-status" not in text_of(client.get("/admin/"))
@@ -374,10 +452,12 @@ def test_a_viewer_is_offered_view_on_the_index(client, people):
     assert "View" in row
 
 
-def test_staff_without_rights_see_the_speed_test_only(client, people):
-    client.force_login(people["staff"])
-    sections = client.get("/admin/").context["app_list"]
-    assert [model["name"] for section in sections for model in section["models"]] == ["Speed Test"]
+@pytest.mark.parametrize("who", ["staff", "viewer"])
+@pytest.mark.parametrize("url", ["/admin/", PAGE, "/account/"])
+def test_who_may_not_run_speed_tests_is_offered_none(client, people, who, url):
+    client.force_login(people[who])
+    assert client.get("/admin/speedtest").status_code == 403
+    assert "/admin/speedtest" not in text_of(client.get(url))
 
 
 def test_a_range_is_filled_in_and_not_saved(as_admin):

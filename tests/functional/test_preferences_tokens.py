@@ -159,6 +159,14 @@ def test_one_statement_answers_a_redirect_by_token(site, client, way, settings):
     assert not any(sql.startswith("UPDATE") for sql in statements)
 
 
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options"])
+def test_a_bad_token_is_refused_before_the_method_is(site, way, method):
+    client, url = Client(enforce_csrf_checks=True), f"/media/{site.media_file().pk}/download"
+    assert_bad_token(getattr(client, method)(url, **by("shot_nonsense")))
+    response = getattr(client, method)(url, **by(site.token(site.person())))
+    assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
+
+
 def test_a_bad_token_costs_one_statement_or_none(site, client, django_assert_num_queries):
     media_file = site.media_file()
     with django_assert_num_queries(0):

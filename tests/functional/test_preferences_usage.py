@@ -357,6 +357,18 @@ def test_a_revision_without_it_is_not_restored(site, admin):
     assert "“main” is in use" in page
 
 
+def test_a_restore_says_before_it_is_done_where_files_are_expected(site, entries, admin):
+    first = version()
+    save(entries | {"main": entries["main"] | {"bucket": "other"}})
+    site.media_file()
+    url = f"/admin/preferences/sitepreferences/1/history/{first}/restore/"
+    warning = "1 media file in “main” is expected in bucket studio-main"
+    assert warning in admin.get(url).content.decode()
+    response = admin.post(url, {"base_version": version()}, follow=True)
+    assert warning in response.content.decode()
+    assert warning not in admin.get(url).content.decode()
+
+
 def test_what_is_uploaded_while_a_revision_is_restored(site, admin, monkeypatch):
     url = f"/admin/preferences/sitepreferences/1/history/{version() - 1}/restore/"
     before = version()
@@ -422,10 +434,24 @@ def test_the_command_line_keeps_what_is_in_use(site, entries, dry):
     assert version() == before
 
 
+def test_a_rename_that_left_a_name_behind_is_told_as_both(site, entries):
+    site.media_file()
+    with pytest.raises(CommandError) as refused:
+        command("set", assignment(renamed(entries)))
+    assert "Storage Location: “main” is not in S3 Configuration." in str(refused.value)
+    assert "1 media file is in “main”, which the new S3 Configuration" in str(refused.value)
+    assert "--rename OLD=NEW" in str(refused.value)
+    with pytest.raises(CommandError) as refused:
+        command("set", assignment(renamed(entries)), "s3_bucket_for_replication=x",
+                "--rename=main=studio-main")  # fmt: skip
+    assert "1 media file" not in str(refused.value)
+
+
 def test_the_command_line_renames(site, entries):
     site.media_file()
     rename = ["set", assignment(renamed(entries)), "--rename", "main=studio-main"]
     out, _ = command(*rename, "--dry-run")
+    assert "“main” would be renamed to “studio-main”, and 1 media file with it." in out
     assert "Nothing was saved (dry run)." in out
     assert MediaFile.objects.get().configuration == "main"
     out, _ = command(*rename)
@@ -434,10 +460,11 @@ def test_the_command_line_renames(site, entries):
     assert current_preferences().storage_location == "studio-main"
 
 
-def test_the_command_line_says_where_files_are_expected(site, entries):
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_the_command_line_says_where_files_are_expected(site, entries, dry):
     site.media_file()
     entries["main"]["bucket"] = "elsewhere"
-    _, err = command("set", assignment(entries))
+    _, err = command("set", assignment(entries), *dry)
     assert "Warning: 1 media file in “main” is expected in bucket elsewhere" in err
 
 

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,15 @@ from preferences.saving import (
     values_of,
 )
 from preferences.snapshot import parse
-from preferences.usage import InUse, RenameRefused, follow, require_kept
+from preferences.usage import (
+    InUse,
+    RenameRefused,
+    checked,
+    follow,
+    moved_places,
+    require_kept,
+    would_move,
+)
 from preferences.validation import Finding, validate
 from shotmedia.origin import site_origin
 from shotmedia.s3.probe import check_configuration
@@ -114,6 +123,11 @@ class Command(BaseCommand):
         """Run one action. Raises CommandError with exit code 1 (problems) or 2 (usage)."""
         try:
             getattr(self, f"_{action}")(options)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Who reads it, such as `head`, has enough. Python would complain again at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
         except DatabaseError as error:
             raise CommandError(
                 f"The database cannot be used: {error}\nIs it there, and is it migrated "
@@ -296,7 +310,10 @@ class Command(BaseCommand):
         *,
         restored_from: int | None = None,
     ) -> None:
-        comment = options["comment"].strip()
+        comment = " ".join(options["comment"].split())
+        # Bytes that are no UTF-8 come as halves of a character, which no database stores.
+        if not (comment + options["user"]).isprintable():
+            raise CommandError("--comment, --user: use printable characters.", returncode=USAGE)
         if len(comment) > PreferenceRevision.MAX_COMMENT:
             raise CommandError(
                 f"A comment has at most {PreferenceRevision.MAX_COMMENT} characters.",
@@ -307,8 +324,11 @@ class Command(BaseCommand):
         wanted, skipped = merged(values, row)
         validated = validate(follow(wanted, renames))
         if validated.errors:
-            sentences = "\n".join(_sentence(error) for error in validated.errors)
-            raise CommandError(f"{sentences}\nNothing was saved.")
+            # Often the names are wrong because a configuration was renamed.
+            errors = checked(validated, row, renames).errors
+            hint = " (--rename OLD=NEW)" if len(errors) > len(validated.errors) else ""
+            sentences = "\n".join(_sentence(error) for error in errors)
+            raise CommandError(f"{sentences}{hint}\nNothing was saved.")
         if skipped:
             self.stderr.write(f"Skipped: {_fixed(skipped)}.")
         for notice in validated.notices:
@@ -323,6 +343,10 @@ class Command(BaseCommand):
         except (InUse, RenameRefused) as error:
             raise _refused(error) from None
         if options["dry_run"]:
+            for sentence in would_move(renames):
+                self.stdout.write(sentence)
+            for warning in moved_places(row, new, renames):
+                self.stderr.write(f"Warning: {warning}")
             self.stdout.write("Nothing was saved (dry run).")
             return
         user, username = _writer(options["user"])
@@ -344,8 +368,8 @@ class Command(BaseCommand):
             raise _refused(error) from None
         except Conflict as conflict:
             raise CommandError(
-                f"{conflict.who} saved revision {conflict.version} in this very moment. Nothing "
-                "was saved; look at it (preferences diff) and run this again."
+                f"{conflict.who} saved revision {conflict.version}{conflict.at}, while this "
+                "command ran. Nothing was saved; look at it (preferences diff) and run this again."
             ) from None
         if saved.changes:
             self.stdout.write(f"Site Preferences were saved (revision {saved.version}).")

@@ -1,4 +1,5 @@
-/* The page Site Preferences works without this script; it adds focus, places and names. */
+/* The page Site Preferences works without this script; it adds focus, places, names, Enter
+   and a question before typed text is lost. */
 
 import { namesIn, offsetOf } from "./text.js";
 
@@ -38,4 +39,34 @@ if (configuration) {
       }),
     );
   });
+}
+
+/* The form's first button, which Enter presses, saves nothing by itself: without this script it
+   can't be told which field Enter was pressed in. */
+document.getElementById("enter")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  const asked = document.activeElement.closest(".try");
+  document.getElementById(asked ? "try-which" : "save").click();
+});
+
+const form = document.getElementById("sitepreferences_form");
+let leaving = false;
+form.addEventListener("submit", () => {
+  leaving = true;
+});
+for (const link of document.querySelectorAll("[data-discards]")) {
+  link.addEventListener("click", () => {
+    leaving = true;
+  });
+}
+window.addEventListener("beforeunload", (event) => {
+  const typed = "unsaved" in form.dataset || [...form.elements].some(isChanged);
+  if (typed && !leaving) event.preventDefault();
+});
+
+function isChanged(field) {
+  if (!field.name || field.name.startsWith("try_") || field.type === "hidden") return false;
+  return field.type === "checkbox"
+    ? field.checked !== field.defaultChecked
+    : "defaultValue" in field && field.value !== field.defaultValue;
 }

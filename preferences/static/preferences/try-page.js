@@ -124,6 +124,7 @@ async function testBuckets(button) {
     say("Nothing was tested.");
     return;
   }
+  if ([...statuses.values()].every((found) => found.includes("fail"))) return;
   const link = element("a", { text: "Speed Test" });
   link.href = answer.dataset.speedtest;
   answer.append(element("p", {}, "The server reached it; browsers may not: run the ", link, "."));
@@ -133,15 +134,5 @@ for (const [button, work] of [[which, whichBucket], [test, testBuckets]]) {
   button?.addEventListener("click", (event) => {
     event.preventDefault();
     run(button, work);
-  });
-}
-
-for (const field of document.querySelectorAll(".try-question input")) {
-  field.addEventListener("keydown", (event) => {
-    // Enter in these fields asks; elsewhere in the form it saves.
-    if (event.key === "Enter" && !event.isComposing) {
-      event.preventDefault();
-      which.click();
-    }
   });
 }
