@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponse
 
 from media.downloads import download
 
@@ -26,4 +27,11 @@ class DownloadMiddleware:
         if match is None or (settings.SECURE_SSL_REDIRECT and not request.is_secure()):
             return self.get_response(request)
         request.get_host()  # raises DisallowedHost, as CommonMiddleware would have
-        return download(request, int(match[1]))
+        try:
+            response = download(request, int(match[1]))
+        except (Http404, BadRequest):
+            response = None
+        if response is None or response.status_code == 503:
+            # A page needs the headers that the middleware in between gives to pages.
+            return self.get_response(request)
+        return response
