@@ -165,14 +165,18 @@ def disposition(name: str, content_type: str, inline: bool) -> tuple[str, str]:
     """Return the Content-Disposition and the Content-Type to serve a media file with.
 
     `inline` asks for it to be shown; only types in INLINE_TYPES are, everything else (HTML, SVG and
-    XML among it) is an attachment of UNKNOWN_TYPE. RFC 6266; `/` and `\\` are taken out because
-    Django's content_disposition_header keeps them and some clients read them as folders.
+    XML among it) is an attachment of UNKNOWN_TYPE. RFC 6266, with both forms of a name that is not
+    ASCII (its appendix D); `/` and `\\` are taken out because Django's content_disposition_header
+    keeps them and some clients read them as folders.
     """
     shown = inline and content_type in INLINE_TYPES
     # Django 5.2 leaves a line feed at the end of a name as it is; control characters go, too.
     kept = (character for character in name if unicodedata.category(character) != "Cc")
     file_name = "".join(kept).replace("/", "").replace("\\", "") or "file"
     header = content_disposition_header(as_attachment=not shown, filename=file_name)
+    if "filename*=" in header:
+        # curl's -J reads the plain form alone, and would call every such file "download".
+        header = header.replace("filename*=", f'filename="{safe_name(file_name)}"; filename*=')
     return header, served_type(content_type)
 
 

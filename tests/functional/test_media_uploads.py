@@ -96,7 +96,9 @@ def test_a_file_becomes_a_media_file(site, uploader, artist):
     assert stored["Body"].read() == BODY
     assert stored["ETag"].strip('"') == media_file.etag
     assert stored["ContentType"] == "video/quicktime"
-    assert stored["ContentDisposition"] == "attachment; filename*=utf-8''%C3%9Cbung%201.mov"
+    assert stored["ContentDisposition"] == (
+        "attachment; filename=\"Ubung_1.mov\"; filename*=utf-8''%C3%9Cbung%201.mov"
+    )
     download = uploader.get(f"/media/{media_file.pk}/download")
     assert requests.get(download["Location"], timeout=20).content == BODY
 
