@@ -141,6 +141,40 @@ def test_cancelling_by_keyboard_stops_the_upload_and_frees_its_parts(site, artis
     assert not site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN).get("Uploads")
 
 
+def test_many_files_are_told_together_and_cancelled_at_once(site, artist, page_as):
+    page = page_as(artist)
+    page.goto("/upload/")
+    together = page.locator("#upload-all-words")
+    files = [{"name": f"{n}.wav", "mimeType": "audio/wav", "buffer": b"x" * 10} for n in range(5)]
+    page.locator("#files").set_input_files(files[:1])
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    expect(together).to_be_hidden()
+    site.emulator.faults(MAIN, refuse=True, methods=["PUT"])
+    page.locator("#files").set_input_files(files[1:])
+    expect(together).to_contain_text("1 of 5 files uploaded · ")
+    page.get_by_role("button", name="Cancel all").click()
+    expect(page.locator(".upload[data-state=cancelled]")).to_have_count(4)
+    expect(together).to_have_text("1 of 1 files uploaded · 4 cancelled")
+    expect(page.locator("#upload-news")).to_have_text("4 uploads are cancelled.")
+    expect(page.get_by_role("button", name="Cancel all")).to_be_hidden()
+    assert page.evaluate("document.activeElement.id") == "upload-all"
+
+
+def test_all_that_failed_are_tried_again_at_once(site, artist, page_as):
+    page = page_as(artist)
+    # No waiting between tries.
+    page.add_init_script("const wait = setTimeout; window.setTimeout = (work) => wait(work, 0);")
+    site.emulator.faults(MAIN, status=403, methods=["PUT"])
+    page.goto("/upload/")
+    page.locator("#files").set_input_files(
+        [{"name": f"{n}.wav", "mimeType": "audio/wav", "buffer": b"x" * 10} for n in range(2)]
+    )
+    expect(page.locator("#upload-all-words")).to_contain_text("2 not uploaded")
+    site.emulator.clear_faults()
+    page.get_by_role("button", name="Try all again").click()
+    expect(page.locator("#upload-all-words")).to_have_text("2 of 2 files uploaded")
+
+
 def test_a_bucket_without_cors_rules_is_named_and_trying_again_works(site, page_as, live_server):
     admin = site.person(username="admin", is_staff=True)
     page = page_as(admin)
