@@ -18,6 +18,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
@@ -313,7 +314,8 @@ def _problem(request: HttpRequest, status: int, code: str, message: str) -> Http
         raise Http404(message)
     if status == 400:
         raise BadRequest(message)
-    return HttpResponse(message, status=status, content_type="text/plain; charset=utf-8")
+    context = {"title": "This file cannot be downloaded", "message": message}
+    return render(request, "problem.html", context, status=status)
 
 
 # --- Saying where a download would come from ------------------------------------------------------
