@@ -81,6 +81,13 @@ def test_search_kind_and_odd_input(files, query, numbers):
     assert found == numbers
 
 
+@pytest.mark.parametrize("word", ["übung_(1).v2", "ÜBUNG_(1)", "u\u0308bung", "Ü", "最終版"])
+def test_case_and_composition_do_not_matter_in_any_alphabet(db, word):
+    make(1, name="Übung_(1).v2 最終版_{}.mov")
+    make(1, name="ubung_(1)xv2_{}.mov")
+    assert names(find_page(read_wanted({"q": word}))) == ["Übung_(1).v2 最終版_0.mov"]
+
+
 def test_pages_in_both_directions_meet_every_file_once(db):
     made = make(10)
     first = find_page(Wanted(), 4)
