@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
+from django.core.management import call_command
 from django.db import InterfaceError, OperationalError
 from django.test import Client
+from django.utils import timezone
 
+from preferences.models import Session
 from shotmedia.middleware import allow_hosts, policy
 
 
@@ -100,6 +103,14 @@ def test_log_in_and_out(site, client):
     assert client.get("/").status_code == 200
     assert client.post("/logout/")["Location"] == "/login/"
     assert client.get("/")["Location"] == "/login/?next=/"
+
+
+def test_expired_log_ins_are_forgotten(site, client):
+    client.force_login(person := site.person())
+    Client().force_login(person)
+    Session.objects.exclude(pk=client.session.session_key).update(expire_date=timezone.now())
+    call_command("clearsessions")
+    assert Session.objects.get().pk == client.session.session_key
 
 
 def test_a_script_that_asks_any_page_for_json_gets_401(db, client):
