@@ -1,6 +1,7 @@
 """The library, the page of a media file and the upload, as a person uses them in Chromium."""
 
 import json
+import re
 import struct
 import zlib
 
@@ -193,6 +194,30 @@ def test_a_bucket_without_cors_rules_is_named_and_trying_again_works(site, page_
     failed.get_by_role("button", name="Try again to upload a.wav").click()
     expect(page.locator(".upload[data-state=done]")).to_have_count(1)
     assert MediaFile.objects.get().size == 10
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, "no-storage-location"), (400, "bad-parts")])
+def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
+    site, artist, page_as, status, code
+):
+    page = page_as(artist)
+    refusals = [{"error": code, "message": "Upload the file again."}]
+    page.route(
+        re.compile("/media/uploads/.*/complete$"),
+        lambda route: (
+            route.fulfill(status=status, json=refusals.pop()) if refusals else route.continue_()
+        ),
+    )
+    page.goto("/upload/")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_have_text("Upload the file again.")
+    failed.get_by_role("button", name="Try again to upload a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    assert Upload.objects.get().media_file == MediaFile.objects.get()
 
 
 def test_files_can_be_dropped(site, artist, page_as):

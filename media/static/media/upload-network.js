@@ -2,11 +2,12 @@
 
 import { errorCode } from "./upload-plan.js";
 
-/** The site refused; `message` is its sentence and `status` the HTTP status, 0 without an answer. */
+/** The site refused: its sentence, the HTTP status (0 without an answer) and its word for it. */
 export class SiteError extends Error {
-  constructor(message, status) {
+  constructor(message, status, code = "") {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -39,7 +40,11 @@ export async function callSite(method, url, body, signal) {
   if (response.ok && answer) {
     return answer;
   }
-  throw new SiteError(answer?.message ?? unexplained(response.status), response.status);
+  throw new SiteError(
+    answer?.message ?? unexplained(response.status),
+    response.status,
+    answer?.error,
+  );
 }
 
 function unexplained(status) {

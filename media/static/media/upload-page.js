@@ -139,12 +139,13 @@ class Row {
     if (error.name === "AbortError") {
       return;
     }
-    if (error.status === 404 || error.status === 422) {
-      // The site has given this upload up: another try begins a new one.
+    if ([400, 404, 409, 422].includes(error.status)) {
+      // The site has given this upload up, or it cannot be completed: another try begins a new one.
+      this.upload.cancel().catch(() => {});
       this.upload = new Upload(this.file, { ...this.upload });
     }
-    // 400: nothing that is tried again would make this file fit.
-    this.state(error.status === 400 ? "refused" : "failed", error.message);
+    // Nothing that is tried again would make a bad file fit.
+    this.state(error.code === "bad-file" ? "refused" : "failed", error.message);
     this.find(".upload-hint").hidden = !error.fromS3;
     announce(`${this.file.name} was not uploaded. ${error.message}`);
   }
