@@ -220,6 +220,20 @@ def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
     assert Upload.objects.get().media_file == MediaFile.objects.get()
 
 
+def test_an_upload_waits_for_the_network_and_goes_on_by_itself(site, artist, page_as):
+    page = page_as(artist)
+    # No waiting between tries.
+    page.add_init_script("const wait = setTimeout; window.setTimeout = (work) => wait(work, 0);")
+    page.goto("/upload/")
+    page.context.set_offline(True)
+    with page.expect_event("requestfailed"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    page.context.set_offline(False)
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+
+
 def test_files_can_be_dropped(site, artist, page_as):
     page = page_as(artist)
     page.goto("/upload/")

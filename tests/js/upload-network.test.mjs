@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { STALL, putPart } from "../../media/static/media/upload-network.js";
+import { STALL, putPart, wait } from "../../media/static/media/upload-network.js";
 
 class Request extends EventTarget {
   static last;
@@ -70,4 +70,24 @@ test("a cancelled part is an AbortError", async () => {
   });
   controller.abort();
   await assert.rejects(sent, { name: "AbortError" });
+});
+
+test("who waits without a network waits until it is back", async () => {
+  globalThis.window = new EventTarget();
+  Object.defineProperty(globalThis, "navigator", { value: { onLine: false }, configurable: true });
+  let over = false;
+  const waiting = wait(0, new AbortController().signal).then(() => {
+    over = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(over, false);
+  window.dispatchEvent(new Event("online"));
+  await waiting;
+
+  const stopper = new AbortController();
+  const cancelled = wait(0, stopper.signal);
+  stopper.abort();
+  await assert.rejects(cancelled, { name: "AbortError" });
+  navigator.onLine = true;
+  await wait(0);
 });

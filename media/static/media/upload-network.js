@@ -110,10 +110,19 @@ export async function isReadable(blob) {
   }
 }
 
-/** Wait `milliseconds`, or less when `signal` says that nobody waits any more. */
+/**
+ * Wait `milliseconds`, and for the network where the machine has none: a laptop that sleeps or changes
+ * its Wi-Fi goes on by itself. Less when `signal` says that nobody waits any more.
+ */
 export function wait(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
+    const timer = setTimeout(() => {
+      if (navigator.onLine) {
+        resolve();
+      } else {
+        window.addEventListener("online", resolve, { once: true });
+      }
+    }, milliseconds);
     signal?.addEventListener(
       "abort",
       () => {
