@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "media.middleware.DownloadMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "shotmedia.middleware.NoStoreMiddleware",
     "shotmedia.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

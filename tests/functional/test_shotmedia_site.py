@@ -72,6 +72,14 @@ def test_each_page_carries_the_policy(db, client):
     assert "unsafe" not in header
 
 
+@pytest.mark.parametrize("path", ["/", "/upload/", "/media/{}/", "/nothing"])
+def test_no_cache_keeps_a_persons_page(site, client, path):
+    path = path.format(site.media_file().pk)
+    assert client.get(path)["Cache-Control"].endswith("no-store")
+    client.force_login(site.person())
+    assert client.get(path)["Cache-Control"].endswith("no-store")
+
+
 def test_a_view_adds_hosts_to_its_own_page_only(rf):
     from django.http import HttpResponse
 
