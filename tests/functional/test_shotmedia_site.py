@@ -113,6 +113,32 @@ def test_log_in_and_out(site, client):
     assert client.get("/")["Location"] == "/login/?next=/"
 
 
+def test_a_person_changes_their_password_and_stays_logged_in_here_alone(site, client):
+    person, other = site.person(username="rhea"), Client()
+    for browser in (client, other):
+        browser.force_login(person)
+    assert 'href="/account/password/"' in client.get("/account/").content.decode()
+    form = {"old_password": "wrong", "new_password1": "kitten-17-pond", "new_password2": "x"}
+    refused = client.post("/account/password/", form).content.decode()
+    assert refused.count('role="alert"') == 2
+    assert "kitten" not in refused
+    form |= {"old_password": "secret", "new_password2": form["new_password1"]}
+    done = client.post("/account/password/", form, follow=True)
+    assert "Your password is changed." in done.content.decode()
+    path = f"/media/{site.media_file().pk}/download"
+    assert client.get(path)["X-Media-Source"].startswith("main;")
+    assert other.get(path)["Location"].startswith("/login/")
+    assert Client().login(username="rhea", password="kitten-17-pond")
+
+
+def test_who_logs_in_without_a_password_is_offered_no_change_of_it(site, client):
+    person = site.person()
+    person.set_unusable_password()
+    person.save()
+    client.force_login(person)
+    assert "/account/password/" not in client.get("/account/").content.decode()
+
+
 def test_expired_log_ins_are_forgotten(site, client):
     client.force_login(person := site.person())
     Client().force_login(person)

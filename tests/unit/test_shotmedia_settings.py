@@ -121,3 +121,16 @@ def test_a_variable_that_cannot_be_used_is_named(variable, value, said):
     done = check(**{variable: value})
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_a_database_that_is_away_holds_no_thread_for_minutes():
+    program = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS'])"
+    for url, seconds in (("postgres://db/x", 5), ("postgres://db/x?connect_timeout=9", 9)):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]} | PRODUCTION | {"DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+        )
+        assert f"'connect_timeout': {seconds}" in done.stdout, done.stderr
