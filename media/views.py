@@ -59,6 +59,7 @@ def library(request: HttpRequest) -> HttpResponse:
         "words": " ".join(wanted.words),
         "paged": wanted.before is not None or wanted.after is not None,
         "storage_location": preferences.primary,
+        "newest": _query(request.GET),
         "newer": _query(request.GET, after=page.media_files[0].pk)
         if page.has_newer and page.media_files
         else "",

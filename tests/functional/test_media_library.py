@@ -294,6 +294,14 @@ def test_a_search_without_a_match_says_so_and_leads_back(site, visitor):
     assert 'href="/">Show everything' in text
 
 
+def test_a_page_beyond_the_oldest_match_does_not_say_that_nothing_matches(site, visitor):
+    make(1)
+    text = page_text(visitor.get("/", {"q": "shot", "before": "1"}))
+    assert "beyond the oldest media file that matches" in text
+    assert 'href="/?q=shot">Show the newest' in text
+    assert "Nothing matches" not in text
+
+
 # --- The page of a media file ---------------------------------------------------------------------
 
 
