@@ -234,6 +234,23 @@ def test_an_upload_waits_for_the_network_and_goes_on_by_itself(site, artist, pag
     expect(page.locator(".upload[data-state=done]")).to_have_count(1)
 
 
+def test_who_was_logged_out_logs_in_elsewhere_and_goes_on(site, artist, page_as):
+    page = page_as(artist)
+    session = page.context.cookies()
+    page.goto("/upload/")
+    page.context.clear_cookies()
+    page.locator("#files").set_input_files(
+        {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+    )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("You are logged out. Log in in another")
+    page.context.add_cookies(session)
+    other_tab = page.context.new_page()
+    other_tab.goto("/upload/")
+    failed.get_by_role("button", name="Try again to upload a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+
+
 def test_files_can_be_dropped(site, artist, page_as):
     page = page_as(artist)
     page.goto("/upload/")

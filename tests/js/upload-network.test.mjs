@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { STALL, putPart, wait } from "../../media/static/media/upload-network.js";
+import { STALL, callSite, putPart, wait } from "../../media/static/media/upload-network.js";
 
 class Request extends EventTarget {
   static last;
@@ -90,4 +90,18 @@ test("who waits without a network waits until it is back", async () => {
   await assert.rejects(cancelled, { name: "AbortError" });
   navigator.onLine = true;
   await wait(0);
+});
+
+test("who is logged out is told what to do, and why the site refuses is handed on", async () => {
+  globalThis.document = { cookie: "" };
+  const refuse = (status, error) => {
+    const body = JSON.stringify({ error, message: "for scripts" });
+    globalThis.fetch = async () => new Response(body, { status });
+    return callSite("POST", "/media/uploads", {});
+  };
+  await assert.rejects(refuse(401, "not-logged-in"), { status: 401, message: /in another tab/ });
+  await assert.rejects(refuse(403, "no-csrf-token"), { message: /Try again here/ });
+  await assert.rejects(refuse(400, "bad-file"), { code: "bad-file", message: "for scripts" });
+  globalThis.fetch = async () => new Response("<html>", { status: 413 });
+  await assert.rejects(callSite("POST", "/media/uploads", {}), { message: /413 without saying/ });
 });

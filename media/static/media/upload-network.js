@@ -40,17 +40,17 @@ export async function callSite(method, url, body, signal) {
   if (response.ok && answer) {
     return answer;
   }
-  throw new SiteError(
-    answer?.message ?? unexplained(response.status),
-    response.status,
-    answer?.error,
-  );
+  const words = OF_THE_SESSION[answer?.error] ?? answer?.message ?? unexplained(response.status);
+  throw new SiteError(words, response.status, answer?.error);
 }
 
+// What the site says to scripts is of no use here, and reloading the page would end its uploads.
+const OF_THE_SESSION = {
+  "not-logged-in": "You are logged out. Log in in another tab, then try again here.",
+  "no-csrf-token": "You have logged in or out in another tab. Try again here.",
+};
+
 function unexplained(status) {
-  if (status === 403) {
-    return "You have logged in or out in another window: reload this page.";
-  }
   return `The site answered ${status} without saying why.`;
 }
 
