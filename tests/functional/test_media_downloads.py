@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 import requests
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from media import downloads
@@ -211,6 +211,19 @@ def test_a_slow_replica_is_waited_for_no_longer_than_the_budget(site, as_person)
     site.emulator.faults(SYDNEY, delay_ms=3000, methods=["HEAD"])
     response = download(client, media_file)
     assert response["X-Media-Source"] == "main; reason=no-answer"
+
+
+def test_a_database_that_takes_no_writes_costs_nobody_a_download(
+    site, as_person, monkeypatch, caplog
+):
+    def refuse(*arguments):
+        raise OperationalError("cannot execute INSERT in a read-only transaction")
+
+    client, media_file = as_person("yes"), site.media_file()
+    monkeypatch.setattr(downloads, "remember", refuse)
+    assert came_from(download(client, media_file)) == ("sydney", "ready", b"frames")
+    assert where(client, media_file).json()["reason"] == "ready"
+    assert "read-only transaction" in caplog.text
 
 
 def test_a_configuration_that_is_gone_is_said_and_the_copy_is_used(site, as_person, settings):
