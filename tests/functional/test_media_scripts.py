@@ -26,8 +26,10 @@ def test_requests_follows_the_redirect_and_leaves_the_token_behind(site, url, he
     assert "Authorization" not in answer.request.headers
 
 
-def curl(url, header, folder):
-    return subprocess.run(["curl", "-sfLOJ", "--noproxy", "*", "-H", header, url], cwd=folder)
+def curl(url, header, folder, *options):
+    options = options or ("-OJ",)
+    command = ["curl", "-sfL", *options, "--noproxy", "*", "-H", header, url]
+    return subprocess.run(command, cwd=folder)
 
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -46,6 +48,14 @@ def test_curl_keeps_what_it_can_of_a_name_that_is_not_ascii(site, live_server, h
     url = f"{live_server.url}/media/{media_file.pk}/download"
     curl(url, f"Authorization: {headers['Authorization']}", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["Ubung.mov"]
+
+
+@needs_curl
+def test_curl_goes_on_with_a_download_that_broke_off(url, headers, tmp_path):
+    (tmp_path / "plate.dpx").write_bytes(b"fra")
+    header = f"Authorization: {headers['Authorization']}"
+    assert curl(url, header, tmp_path, "-C", "-", "-o", "plate.dpx").returncode == 0
+    assert (tmp_path / "plate.dpx").read_bytes() == b"frames"
 
 
 @needs_curl
