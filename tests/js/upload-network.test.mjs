@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { STALL, callSite, putPart, wait } from "../../media/static/media/upload-network.js";
+import { OFFLINE, STALL, callSite, putPart, wait } from "../../media/static/media/upload-network.js";
 
 class Request extends EventTarget {
   static last;
@@ -72,7 +72,7 @@ test("a cancelled part is an AbortError", async () => {
   await assert.rejects(sent, { name: "AbortError" });
 });
 
-test("who waits without a network waits until it is back", async () => {
+test("who waits without a network waits until it is back, or long enough", async () => {
   globalThis.window = new EventTarget();
   Object.defineProperty(globalThis, "navigator", { value: { onLine: false }, configurable: true });
   let over = false;
@@ -86,8 +86,19 @@ test("who waits without a network waits until it is back", async () => {
 
   const stopper = new AbortController();
   const cancelled = wait(0, stopper.signal);
+  await new Promise((resolve) => setTimeout(resolve, 5));
   stopper.abort();
   await assert.rejects(cancelled, { name: "AbortError" });
+  window.dispatchEvent(new Event("online"));
+
+  const [inTime, waited] = [setTimeout, []];
+  globalThis.setTimeout = (work, milliseconds) => {
+    waited.push(milliseconds);
+    return inTime(work, 0);
+  };
+  await wait(10);
+  globalThis.setTimeout = inTime;
+  assert.deepEqual(waited, [10, OFFLINE]);
   navigator.onLine = true;
   await wait(0);
 });

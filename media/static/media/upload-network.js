@@ -110,19 +110,30 @@ export async function isReadable(blob) {
   }
 }
 
+/** Milliseconds that one wait for the network lasts; its own word for being there is not certain. */
+export const OFFLINE = 60_000;
+
+function untilOnline() {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, OFFLINE);
+    const back = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    window.addEventListener("online", back, { once: true });
+  });
+}
+
 /**
- * Wait `milliseconds`, and for the network where the machine has none: a laptop that sleeps or changes
- * its Wi-Fi goes on by itself. Less when `signal` says that nobody waits any more.
+ * Wait `milliseconds`, and up to OFFLINE for the network where the machine has none: a laptop that
+ * sleeps or changes its Wi-Fi goes on by itself. Less when `signal` says that nobody waits any more.
  */
 export function wait(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      if (navigator.onLine) {
-        resolve();
-      } else {
-        window.addEventListener("online", resolve, { once: true });
-      }
-    }, milliseconds);
+    const timer = setTimeout(
+      () => (navigator.onLine ? resolve() : untilOnline().then(resolve)),
+      milliseconds,
+    );
     signal?.addEventListener(
       "abort",
       () => {
