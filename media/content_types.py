@@ -119,7 +119,16 @@ _SAME_TYPE = {
     "video/x-m4v": "video/mp4",
 }
 
-_KIND_OF_TYPE = {"application/mxf": Kind.VIDEO, "application/pdf": Kind.DOCUMENT}
+_DOCUMENTS = (
+    "application/pdf",
+    "application/rtf",
+    "application/msword",
+    "application/vnd.ms-excel",
+    "application/vnd.ms-powerpoint",
+    "application/vnd.oasis.opendocument.",
+    "application/vnd.openxmlformats-officedocument.",
+)
+_KIND_OF_TYPE = {"application/mxf": Kind.VIDEO}
 _KIND_OF_FAMILY = {
     "image": Kind.IMAGE,
     "video": Kind.VIDEO,
@@ -151,6 +160,8 @@ def content_type_of(name: str, declared: str) -> str:
 
 def kind_of(content_type: str) -> Kind:
     """Return what a media file of `content_type` is for the library."""
+    if content_type.startswith(_DOCUMENTS):
+        return Kind.DOCUMENT
     family = content_type.partition("/")[0]
     return _KIND_OF_TYPE.get(content_type) or _KIND_OF_FAMILY.get(family, Kind.OTHER)
 

@@ -224,7 +224,7 @@ def test_an_upload_waits_for_the_network_and_goes_on_by_itself(site, artist, pag
     page = page_as(artist)
     # No waiting between tries but for the network.
     page.add_init_script(
-        "const wait = setTimeout; window.setTimeout = (work, ms) => wait(work, ms < 60000 ? 0 : ms);"
+        "const wait = setTimeout;window.setTimeout = (work, ms) => wait(work, ms < 60000 ? 0 : ms);"
     )
     page.goto("/upload/")
     page.context.set_offline(True)

@@ -116,6 +116,8 @@ def test_a_type_always_fits_its_column(name, declared):
         ("audio/wav", "audio"),
         ("application/pdf", "document"),
         ("text/csv", "document"),
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "document"),
+        ("application/vnd.ms-excel", "document"),
         ("application/zip", "other"),
         ("model/vnd.usd", "other"),
     ],
