@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponse
 
 from media.downloads import download
 
@@ -15,7 +16,8 @@ class DownloadMiddleware:
     """Call the download view before the middleware that it has no use for.
 
     The view finds session, user and media file in one statement by itself. Through the URLconf it
-    answers the same, only later: this class may be taken out of MIDDLEWARE at any time.
+    answers the same, only later: this class may be taken out of MIDDLEWARE at any time. What ends in
+    a page of words goes that way, too, for the policy and the navigation that pages have.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -26,4 +28,10 @@ class DownloadMiddleware:
         if match is None or (settings.SECURE_SSL_REDIRECT and not request.is_secure()):
             return self.get_response(request)
         request.get_host()  # raises DisallowedHost, as CommonMiddleware would have
-        return download(request, int(match[1]))
+        try:
+            response = download(request, int(match[1]))
+        except (BadRequest, Http404):
+            return self.get_response(request)
+        if response.status_code == 503 and response["Content-Type"].startswith("text/html"):
+            return self.get_response(request)
+        return response

@@ -330,6 +330,20 @@ def test_the_primary_can_be_asked_for(site, as_person):
     assert download(client, media_file, "?source=sydney").status_code == 400
 
 
+def test_what_cannot_be_downloaded_is_said_on_a_page_like_any_other(site, as_person):
+    client = as_person("no", username="rhea")
+    gone = site.media_file(age=10, configuration="gone")
+    pages = [
+        client.get("/media/12345/download"),
+        download(client, gone, "?source=sydney"),
+        download(client, gone),
+    ]
+    assert [page.status_code for page in pages] == [404, 400, 503]
+    for page in pages:
+        assert "default-src 'none'" in page["Content-Security-Policy"]
+        assert "rhea" in page.content.decode()
+
+
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
 def test_only_get_and_head(site, as_person, method):
     client, media_file = as_person("yes"), site.media_file()
