@@ -16,8 +16,8 @@ class DownloadMiddleware:
     """Call the download view before the middleware that it has no use for.
 
     The view finds session, user and media file in one statement by itself. Through the URLconf it
-    answers the same, only later: this class may be taken out of MIDDLEWARE at any time. What ends in
-    a page of words goes that way, too, for the policy and the navigation that pages have.
+    answers the same, only later: this class may be taken out of MIDDLEWARE at any time. What ends
+    in a page of words goes that way, too, for the policy and the navigation that pages have.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
