@@ -1,8 +1,11 @@
 """System checks of the settings that links are made with."""
 
+import os
+
 from django.conf import settings
 from django.core.checks import Error, register
 
+from shotmedia.s3.config import ConfigError, parse_endpoint_url
 from shotmedia.s3.presign import MAX_LIFE
 
 
@@ -26,4 +29,10 @@ def check_links(**kwargs: object) -> list[Error]:
                 id="media.E002",
             )
         )
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        try:
+            if os.environ.get(name):
+                parse_endpoint_url(os.environ[name], name)
+        except ConfigError as error:
+            problems.append(Error(str(error), hint="No page works until then.", id="media.E003"))
     return problems

@@ -119,7 +119,16 @@ _SAME_TYPE = {
     "video/x-m4v": "video/mp4",
 }
 
-_KIND_OF_TYPE = {"application/mxf": Kind.VIDEO, "application/pdf": Kind.DOCUMENT}
+_DOCUMENTS = (
+    "application/pdf",
+    "application/rtf",
+    "application/msword",
+    "application/vnd.ms-excel",
+    "application/vnd.ms-powerpoint",
+    "application/vnd.oasis.opendocument.",
+    "application/vnd.openxmlformats-officedocument.",
+)
+_KIND_OF_TYPE = {"application/mxf": Kind.VIDEO}
 _KIND_OF_FAMILY = {
     "image": Kind.IMAGE,
     "video": Kind.VIDEO,
@@ -151,6 +160,8 @@ def content_type_of(name: str, declared: str) -> str:
 
 def kind_of(content_type: str) -> Kind:
     """Return what a media file of `content_type` is for the library."""
+    if content_type.startswith(_DOCUMENTS):
+        return Kind.DOCUMENT
     family = content_type.partition("/")[0]
     return _KIND_OF_TYPE.get(content_type) or _KIND_OF_FAMILY.get(family, Kind.OTHER)
 
@@ -165,14 +176,18 @@ def disposition(name: str, content_type: str, inline: bool) -> tuple[str, str]:
     """Return the Content-Disposition and the Content-Type to serve a media file with.
 
     `inline` asks for it to be shown; only types in INLINE_TYPES are, everything else (HTML, SVG and
-    XML among it) is an attachment of UNKNOWN_TYPE. RFC 6266; `/` and `\\` are taken out because
-    Django's content_disposition_header keeps them and some clients read them as folders.
+    XML among it) is an attachment of UNKNOWN_TYPE. RFC 6266, with both forms of a name that is not
+    ASCII (its appendix D); `/` and `\\` are taken out because Django's content_disposition_header
+    keeps them and some clients read them as folders.
     """
     shown = inline and content_type in INLINE_TYPES
     # Django 5.2 leaves a line feed at the end of a name as it is; control characters go, too.
     kept = (character for character in name if unicodedata.category(character) != "Cc")
     file_name = "".join(kept).replace("/", "").replace("\\", "") or "file"
     header = content_disposition_header(as_attachment=not shown, filename=file_name)
+    if "filename*=" in header:
+        # curl's -J reads the plain form alone, and would call every such file "download".
+        header = header.replace("filename*=", f'filename="{safe_name(file_name)}"; filename*=')
     return header, served_type(content_type)
 
 

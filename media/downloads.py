@@ -17,6 +17,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
+from django.db import DatabaseError
 from django.http import (
     Http404,
     HttpRequest,
@@ -25,6 +26,7 @@ from django.http import (
     HttpResponseNotAllowed,
     JsonResponse,
 )
+from django.shortcuts import render
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
@@ -168,7 +170,11 @@ def _checked(subject: Subject, replica: BucketConfig, now: float) -> Decision:
     finding = look_for_copy(replica, subject.path, subject.size)
     knowledge = learn(finding, subject.tries)
     if knowledge is not None and (knowledge.state != subject.copy or subject.next_check_at <= now):
-        remember(subject.media_file_id, replica.fingerprint, knowledge, now)
+        try:
+            remember(subject.media_file_id, replica.fingerprint, knowledge, now)
+        except DatabaseError:
+            # Locked, or a standby that only reads: the next download looks again.
+            logger.exception("what was found out about a replica copy was not stored")
     return settle(finding)
 
 
@@ -322,7 +328,8 @@ def _problem(request: HttpRequest, status: int, code: str, message: str) -> Http
         raise Http404(message)
     if status == 400:
         raise BadRequest(message)
-    return HttpResponse(message, status=status, content_type="text/plain; charset=utf-8")
+    context = {"title": "This file cannot be downloaded", "message": message}
+    return render(request, "problem.html", context, status=status)
 
 
 # --- Saying where a download would come from ------------------------------------------------------

@@ -16,7 +16,8 @@ class DownloadMiddleware:
     """Call the download view before the middleware that it has no use for.
 
     The view finds session, user and media file in one statement by itself. Through the URLconf it
-    answers the same, only later: this class may be taken out of MIDDLEWARE at any time.
+    answers the same, only later: this class may be taken out of MIDDLEWARE at any time. What ends
+    in a page of words goes that way, too, for the policy and the navigation that pages have.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -29,9 +30,8 @@ class DownloadMiddleware:
         request.get_host()  # raises DisallowedHost, as CommonMiddleware would have
         try:
             response = download(request, int(match[1]))
-        except (Http404, BadRequest):
-            response = None
-        if response is None or response.status_code == 503:
-            # A page needs the headers that the middleware in between gives to pages.
+        except (BadRequest, Http404):
+            return self.get_response(request)
+        if response.status_code == 503 and response["Content-Type"].startswith("text/html"):
             return self.get_response(request)
         return response

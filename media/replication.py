@@ -5,6 +5,7 @@ are the Media Replication page's ("How it works"); the rest makes sure that a li
 is only given out when the object is known to be there.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -145,7 +146,7 @@ def explain(facts: Facts, reason: Reason, *, who: str, address: str, listing: st
     `who` is the person's name, `address` the client address as the site sees it and `listing` the
     entry of `IP Adresses for S3 replication` that it matched ("" when none).
     """
-    age, delay = duration(facts.age), duration(facts.delay)
+    age, delay = duration(facts.age), _exactly(facts.delay)
     if facts.use_s3_replication == "auto" and listing:
         mode = f"{who} has Use S3 Replication = auto; {address} is in {listing}"
     else:
@@ -166,7 +167,8 @@ def explain(facts: Facts, reason: Reason, *, who: str, address: str, listing: st
                 "S3 replication."
             )
         case Reason.TOO_FRESH:
-            wait = duration(max(facts.delay - facts.age, 0))
+            left = math.ceil(facts.delay - facts.age)
+            wait = duration(left if left < 120 else -(-left // 60) * 60)
             there = ", when its copy is there" if facts.verify else ""
             return (
                 f"{mode}; but the media is {age} old and S3 Replication Delay is {delay}. "
@@ -203,11 +205,20 @@ def explain(facts: Facts, reason: Reason, *, who: str, address: str, listing: st
 
 
 def duration(seconds: float) -> str:
-    """Return a number of seconds in words that a person reads at a glance: "45 s", "3 min"."""
-    seconds = max(seconds, 0)
-    if seconds < 120:
-        return f"{seconds:.0f} s"
+    """Return a number of seconds in words that a person reads at a glance: "45 s", "3 min".
+
+    Rounded down, as people tell an age: nothing is 60 s old before a delay of 60 s is over.
+    """
+    seconds = max(math.floor(seconds), 0)
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _exactly(seconds: int) -> str:
+    """Return a setting of so many seconds in the largest unit that does not round it."""
+    for size, unit in ((3_600, "h"), (60, "min")):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

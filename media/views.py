@@ -59,6 +59,7 @@ def library(request: HttpRequest) -> HttpResponse:
         "words": " ".join(wanted.words),
         "paged": wanted.before is not None or wanted.after is not None,
         "storage_location": preferences.primary,
+        "newest": _query(request.GET),
         "newer": _query(request.GET, after=page.media_files[0].pk)
         if page.has_newer and page.media_files
         else "",
@@ -177,18 +178,24 @@ def for_scripts(view: Callable[..., JsonResponse]) -> Callable[..., JsonResponse
 
 
 def _s3_problem(error: S3Error | ClientError) -> JsonResponse:
+    if isinstance(error, ClientError):
+        return json_problem(502, "s3-failed", f"S3 could not do it: {error}")
+    logger.warning("S3 failed", extra={"operation": error.operation, "why": str(error)})
+    said = f"{error.message.rstrip('.')} ({error.operation} {error.code})."
     if isinstance(error, Unreachable):
+        # Without an answer botocore's text is about sockets and addresses: that is for the log.
+        said = said if error.status else f"It did not answer ({error.operation} {error.code})."
         return json_problem(
-            503, "s3-unreachable", f"S3 did not answer: {error} Try again in a moment."
+            503, "s3-unreachable", f"S3 is out of reach. {said} Try again in a moment."
         )
     if isinstance(error, AccessDenied):
         return json_problem(
             502,
             "s3-denied",
-            f"S3 refused: {error} The site's role needs the right to do this; the speed test shows "
+            f"S3 refused: {said} The site's role needs the right to do this; the speed test shows "
             "an admin which one is missing.",
         )
-    return json_problem(502, "s3-failed", f"S3 could not do it: {error}")
+    return json_problem(502, "s3-failed", f"S3 could not do it: {said}")
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

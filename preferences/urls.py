@@ -7,6 +7,7 @@ from preferences import token_pages, views
 app_name = "preferences"
 urlpatterns = [
     path("account/", views.account, name="account"),
+    path("account/password/", views.OwnPasswordView.as_view(), name="password"),
     path("account/tokens/", token_pages.own_tokens, name="tokens"),
     path(
         "account/tokens/<int:token_id>/revoke",

@@ -2,9 +2,12 @@
 
 from django import forms
 from django.contrib import messages
+from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -92,6 +95,21 @@ def effect(preferences: Preferences, choice: str, address: str, *, listed: bool)
     if choice == UseS3Replication.AUTO:
         return f"As you have chosen auto and {address} is not listed, the main bucket is used."
     return "As you have chosen no, the main bucket is used."
+
+
+class OwnPasswordView(PasswordChangeView):
+    """A person's own password; every other session of theirs ends, API tokens don't."""
+
+    template_name = "preferences/password.html"
+    success_url = reverse_lazy("preferences:account")
+    extra_context = {"section": "account"}
+
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        """Save the new password and say so."""
+        response = super().form_valid(form)
+        log_change(self.request.user, self.request.user, ("Password",))
+        messages.success(self.request, "Your password is changed.")
+        return response
 
 
 @require_safe

@@ -37,6 +37,18 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
+class NoStoreMiddleware:
+    """Keep pages out of every cache that their views say nothing about: they are one person's."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
 def policy(extra: dict[str, list[str]]) -> str:
     """Return the header's value: settings.SECURE_CSP with `extra` sources per directive."""
     return "; ".join(

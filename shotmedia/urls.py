@@ -9,7 +9,7 @@ from shotmedia import views
 
 urlpatterns = [
     path("login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
-    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("logout/", views.LogoutView.as_view(), name="logout"),
     path("readyz", views.readyz),
     path("metrics", views.metrics),
     path("api/", api.urls),
@@ -20,4 +20,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+handler400 = views.bad_request
+handler403 = views.not_allowed
 handler404 = views.not_found
+handler500 = views.server_error

@@ -1,17 +1,20 @@
-"""Views of the whole site: readiness and metrics."""
+"""Views of the whole site: readiness, metrics, and what is said when something goes wrong."""
 
 import logging
+import sys
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import PermissionDenied
-from django.db import Error, connection
+from django.contrib.auth.views import LogoutView as DjangoLogoutView
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from django.views.defaults import page_not_found
+from django.views.defaults import page_not_found, permission_denied
 
 from preferences.addresses import client_address, parse_ranges
 from shotmedia.metrics import CONTENT_TYPE_LATEST, exposition
@@ -50,11 +53,56 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
 
 
+class LogoutView(DjangoLogoutView):
+    """Django's own, which logs out by POST alone; who opens the address is shown the library."""
+
+    http_method_names = ["get", "head", "options", "post"]
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Go to the library: a foreign page's picture could ask for this as well."""
+        return redirect("media:library")
+
+
+# --- When something goes wrong --------------------------------------------------------------------
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say what is wrong with what was asked (handler400)."""
+    # Others than our own come from Django, and are about attacks.
+    message = str(exception) if isinstance(exception, BadRequest) else ""
+    message = message or "The site does not understand what was asked at this address."
+    if wants_json(request):
+        return json_problem(400, "bad-request", message)
+    context = {"title": "That cannot be asked", "message": message}
+    return render(request, "problem.html", context, status=400)
+
+
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say that this person may not (handler403)."""
+    if wants_json(request):
+        message = str(exception) or "Your account may not do this."
+        return json_problem(403, "not-allowed", message)
+    return permission_denied(request, exception)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say that there is nothing at an address: in JSON to scripts (handler404)."""
     if wants_json(request):
         return json_problem(404, "not-found", "There is nothing at this address.")
     return page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Say that the site has failed, or with 503 its database, which is not asked (handler500)."""
+    status, code = 500, "failed"
+    message = "The site could not answer. The error is in the site's log."
+    if isinstance(sys.exc_info()[1], (InterfaceError, OperationalError)):
+        status, code = 503, "database-down"
+        message = "The site cannot use its database at the moment."
+    message += " Try again in a minute, and tell an admin if it stays."
+    if wants_json(request):
+        return json_problem(status, code, message)
+    return HttpResponse(render_to_string("500.html", {"message": message}), status=status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

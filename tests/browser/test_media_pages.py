@@ -1,6 +1,7 @@
 """The library, the page of a media file and the upload, as a person uses them in Chromium."""
 
 import json
+import re
 import struct
 import zlib
 
@@ -141,6 +142,40 @@ def test_cancelling_by_keyboard_stops_the_upload_and_frees_its_parts(site, artis
     assert not site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN).get("Uploads")
 
 
+def test_many_files_are_told_together_and_cancelled_at_once(site, artist, page_as):
+    page = page_as(artist)
+    page.goto("/upload/")
+    together = page.locator("#upload-all-words")
+    files = [{"name": f"{n}.wav", "mimeType": "audio/wav", "buffer": b"x" * 10} for n in range(5)]
+    page.locator("#files").set_input_files(files[:1])
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    expect(together).to_be_hidden()
+    site.emulator.faults(MAIN, refuse=True, methods=["PUT"])
+    page.locator("#files").set_input_files(files[1:])
+    expect(together).to_contain_text("1 of 5 files uploaded · ")
+    page.get_by_role("button", name="Cancel all").click()
+    expect(page.locator(".upload[data-state=cancelled]")).to_have_count(4)
+    expect(together).to_have_text("1 of 1 files uploaded · 4 cancelled")
+    expect(page.locator("#upload-news")).to_have_text("4 uploads are cancelled.")
+    expect(page.get_by_role("button", name="Cancel all")).to_be_hidden()
+    assert page.evaluate("document.activeElement.id") == "upload-all"
+
+
+def test_all_that_failed_are_tried_again_at_once(site, artist, page_as):
+    page = page_as(artist)
+    # No waiting between tries.
+    page.add_init_script("const wait = setTimeout; window.setTimeout = (work) => wait(work, 0);")
+    site.emulator.faults(MAIN, status=403, methods=["PUT"])
+    page.goto("/upload/")
+    page.locator("#files").set_input_files(
+        [{"name": f"{n}.wav", "mimeType": "audio/wav", "buffer": b"x" * 10} for n in range(2)]
+    )
+    expect(page.locator("#upload-all-words")).to_contain_text("2 not uploaded")
+    site.emulator.clear_faults()
+    page.get_by_role("button", name="Try all again").click()
+    expect(page.locator("#upload-all-words")).to_have_text("2 of 2 files uploaded")
+
+
 def test_a_bucket_without_cors_rules_is_named_and_trying_again_works(site, page_as, live_server):
     admin = site.person(username="admin", is_staff=True)
     page = page_as(admin)
@@ -159,6 +194,63 @@ def test_a_bucket_without_cors_rules_is_named_and_trying_again_works(site, page_
     failed.get_by_role("button", name="Try again to upload a.wav").click()
     expect(page.locator(".upload[data-state=done]")).to_have_count(1)
     assert MediaFile.objects.get().size == 10
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, "no-storage-location"), (400, "bad-parts")])
+def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
+    site, artist, page_as, status, code
+):
+    page = page_as(artist)
+    refusals = [{"error": code, "message": "Upload the file again."}]
+    page.route(
+        re.compile("/media/uploads/.*/complete$"),
+        lambda route: (
+            route.fulfill(status=status, json=refusals.pop()) if refusals else route.continue_()
+        ),
+    )
+    page.goto("/upload/")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_have_text("Upload the file again.")
+    failed.get_by_role("button", name="Try again to upload a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    assert Upload.objects.get().media_file == MediaFile.objects.get()
+
+
+def test_an_upload_waits_for_the_network_and_goes_on_by_itself(site, artist, page_as):
+    page = page_as(artist)
+    # No waiting between tries but for the network.
+    page.add_init_script(
+        "const wait = setTimeout;window.setTimeout = (work, ms) => wait(work, ms < 60000 ? 0 : ms);"
+    )
+    page.goto("/upload/")
+    page.context.set_offline(True)
+    with page.expect_event("requestfailed"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    page.context.set_offline(False)
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+
+
+def test_who_was_logged_out_logs_in_elsewhere_and_goes_on(site, artist, page_as):
+    page = page_as(artist)
+    session = page.context.cookies()
+    page.goto("/upload/")
+    page.context.clear_cookies()
+    page.locator("#files").set_input_files(
+        {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+    )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("You are logged out. Log in in another")
+    page.context.add_cookies(session)
+    other_tab = page.context.new_page()
+    other_tab.goto("/upload/")
+    failed.get_by_role("button", name="Try again to upload a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
 
 
 def test_files_can_be_dropped(site, artist, page_as):

@@ -74,6 +74,7 @@ GET = PREFERENCES | {
 }
 OUTSIDE = {
     "preferences:account": (200, 200, 200, 200, 200),
+    "preferences:password": (200, 200, 200, 200, 200),
     "preferences:tokens": (200, 200, 200, 200, 200),
     "preferences:revoke-token": (405, 405, 405, 405, 405),
     "preferences:site": (403, 403, 302, 302, 302),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 import requests
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from media import downloads
@@ -213,6 +213,19 @@ def test_a_slow_replica_is_waited_for_no_longer_than_the_budget(site, as_person)
     assert response["X-Media-Source"] == "main; reason=no-answer"
 
 
+def test_a_database_that_takes_no_writes_costs_nobody_a_download(
+    site, as_person, monkeypatch, caplog
+):
+    def refuse(*arguments):
+        raise OperationalError("cannot execute INSERT in a read-only transaction")
+
+    client, media_file = as_person("yes"), site.media_file()
+    monkeypatch.setattr(downloads, "remember", refuse)
+    assert came_from(download(client, media_file)) == ("sydney", "ready", b"frames")
+    assert where(client, media_file).json()["reason"] == "ready"
+    assert "read-only transaction" in caplog.text
+
+
 def test_a_configuration_that_is_gone_is_said_and_the_copy_is_used(site, as_person, settings):
     client, media_file = as_person("yes"), site.media_file(age=10, configuration="gone")
     ReplicaCopy.objects.create(
@@ -315,6 +328,20 @@ def test_the_primary_can_be_asked_for(site, as_person):
     response = download(client, media_file, "?source=primary")
     assert came_from(response)[:2] == ("main", "primary-requested")
     assert download(client, media_file, "?source=sydney").status_code == 400
+
+
+def test_what_cannot_be_downloaded_is_said_on_a_page_like_any_other(site, as_person):
+    client = as_person("no", username="rhea")
+    gone = site.media_file(age=10, configuration="gone")
+    pages = [
+        client.get("/media/12345/download"),
+        download(client, gone, "?source=sydney"),
+        download(client, gone),
+    ]
+    assert [page.status_code for page in pages] == [404, 400, 503]
+    for page in pages:
+        assert "default-src 'none'" in page["Content-Security-Policy"]
+        assert "rhea" in page.content.decode()
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])

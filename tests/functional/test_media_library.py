@@ -81,6 +81,13 @@ def test_search_kind_and_odd_input(files, query, numbers):
     assert found == numbers
 
 
+@pytest.mark.parametrize("word", ["übung_(1).v2", "ÜBUNG_(1)", "u\u0308bung", "Ü", "最終版"])
+def test_case_and_composition_do_not_matter_in_any_alphabet(db, word):
+    make(1, name="Übung_(1).v2 最終版_{}.mov")
+    make(1, name="ubung_(1)xv2_{}.mov")
+    assert names(find_page(read_wanted({"q": word}))) == ["Übung_(1).v2 最終版_0.mov"]
+
+
 def test_pages_in_both_directions_meet_every_file_once(db):
     made = make(10)
     first = find_page(Wanted(), 4)
@@ -285,6 +292,14 @@ def test_a_search_without_a_match_says_so_and_leads_back(site, visitor):
     text = page_text(visitor.get("/", {"q": "nothing such", "kind": "audio"}))
     assert "No media file of the kind “Audio” has all of the words “nothing such”" in text
     assert 'href="/">Show everything' in text
+
+
+def test_a_page_beyond_the_oldest_match_does_not_say_that_nothing_matches(site, visitor):
+    make(1)
+    text = page_text(visitor.get("/", {"q": "shot", "before": "1"}))
+    assert "beyond the oldest media file that matches" in text
+    assert 'href="/?q=shot">Show the newest' in text
+    assert "Nothing matches" not in text
 
 
 # --- The page of a media file ---------------------------------------------------------------------

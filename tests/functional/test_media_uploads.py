@@ -96,7 +96,9 @@ def test_a_file_becomes_a_media_file(site, uploader, artist):
     assert stored["Body"].read() == BODY
     assert stored["ETag"].strip('"') == media_file.etag
     assert stored["ContentType"] == "video/quicktime"
-    assert stored["ContentDisposition"] == "attachment; filename*=utf-8''%C3%9Cbung%201.mov"
+    assert stored["ContentDisposition"] == (
+        "attachment; filename=\"Ubung_1.mov\"; filename*=utf-8''%C3%9Cbung%201.mov"
+    )
     download = uploader.get(f"/media/{media_file.pk}/download")
     assert requests.get(download["Location"], timeout=20).content == BODY
 
@@ -276,6 +278,7 @@ def test_without_a_look_at_the_object_there_is_no_media_file_yet(site, uploader)
     answer = complete(uploader, begun, parts)
     assert answer.status_code == 503
     assert answer.json()["error"] == "s3-unreachable"
+    assert "answered with status 503 (HeadObject 503). Try again" in answer.json()["message"]
     assert not MediaFile.objects.exists()
     site.emulator.clear_faults()
     assert complete(uploader, begun, parts).status_code == 200
@@ -288,6 +291,17 @@ def test_s3_refusing_to_begin_is_said_in_words(site, uploader):
     assert answer.status_code == 502
     assert "speed test" in answer.json()["message"]
     assert not Upload.objects.exists()
+
+
+def test_s3_out_of_reach_is_said_without_its_address_which_is_for_the_log(site, uploader, caplog):
+    site.emulator.faults(MAIN, refuse=True)
+    answer = begin(uploader)
+    assert answer.status_code == 503
+    assert answer.json()["message"] == (
+        "S3 is out of reach. It did not answer (CreateMultipartUpload EndpointConnectionError). "
+        "Try again in a moment."
+    )
+    assert "S3 failed" in caplog.text
 
 
 def test_an_answer_that_nobody_expects_is_still_said_in_json(site, uploader):

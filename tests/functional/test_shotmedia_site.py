@@ -1,11 +1,18 @@
 """The site as a whole: health, metrics, policy, logs, log-in."""
 
+import html
 import logging
+from contextlib import contextmanager
+from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
+from django.core.management import call_command
 from django.db import InterfaceError, OperationalError
 from django.test import Client
+from django.utils import timezone
 
+from preferences.models import Session
 from shotmedia.middleware import allow_hosts, policy
 
 
@@ -66,6 +73,14 @@ def test_each_page_carries_the_policy(db, client):
     assert "unsafe" not in header
 
 
+@pytest.mark.parametrize("path", ["/", "/upload/", "/media/{}/", "/nothing"])
+def test_no_cache_keeps_a_persons_page(site, client, path):
+    path = path.format(site.media_file().pk)
+    assert client.get(path)["Cache-Control"].endswith("no-store")
+    client.force_login(site.person())
+    assert client.get(path)["Cache-Control"].endswith("no-store")
+
+
 def test_a_view_adds_hosts_to_its_own_page_only(rf):
     from django.http import HttpResponse
 
@@ -97,6 +112,41 @@ def test_log_in_and_out(site, client):
     assert client.get("/").status_code == 200
     assert client.post("/logout/")["Location"] == "/login/"
     assert client.get("/")["Location"] == "/login/?next=/"
+
+
+def test_a_person_changes_their_password_and_stays_logged_in_here_alone(site, client):
+    person, other = site.person(username="rhea"), Client()
+    for browser in (client, other):
+        browser.force_login(person)
+    assert 'href="/account/password/"' in client.get("/account/").content.decode()
+    form = {"old_password": "wrong", "new_password1": "kitten-17-pond", "new_password2": "x"}
+    refused = client.post("/account/password/", form).content.decode()
+    assert refused.count('role="alert"') == 2
+    assert "kitten" not in refused
+    form |= {"old_password": "secret", "new_password2": form["new_password1"]}
+    done = client.post("/account/password/", form, follow=True)
+    assert "Your password is changed." in done.content.decode()
+    path = f"/media/{site.media_file().pk}/download"
+    assert client.get(path)["X-Media-Source"].startswith("main;")
+    assert other.get(path)["Location"].startswith("/login/")
+    assert Client().login(username="rhea", password="kitten-17-pond")
+
+
+def test_who_logs_in_without_a_password_is_offered_no_change_of_it(site, client):
+    person = site.person()
+    person.set_unusable_password()
+    person.save()
+    client.force_login(person)
+    assert "/account/password/" not in client.get("/account/").content.decode()
+
+
+def test_expired_log_ins_are_forgotten(site, client):
+    client.force_login(person := site.person())
+    Client().force_login(person)
+    expired = timezone.now() - timedelta(seconds=1)
+    Session.objects.exclude(pk=client.session.session_key).update(expire_date=expired)
+    call_command("clearsessions")
+    assert Session.objects.get().pk == client.session.session_key
 
 
 def test_a_script_that_asks_any_page_for_json_gets_401(db, client):
@@ -152,3 +202,77 @@ def test_a_call_without_csrf_token_is_refused_in_the_callers_language(site):
     page = client.post("/logout/")
     assert page.status_code == 403
     assert "Load the page again" in page.content.decode()
+
+
+# --- When something goes wrong --------------------------------------------------------------------
+
+JSON = {"Accept": "application/json"}
+
+
+@contextmanager
+def failing(client, error):
+    """Let whatever is asked of the database raise `error`, and the client see the answer."""
+    client.raise_request_exception = False
+    client.cookies["sessionid"] = "x" * 32
+    with (
+        patch("django.db.backends.utils.CursorWrapper.execute", side_effect=error),
+        patch("media.downloads.download_row", side_effect=error),
+    ):
+        yield
+
+
+@pytest.mark.parametrize("path", ["/", "/media/1/", "/media/1/download", "/upload/"])
+def test_a_database_that_is_down_is_said_in_the_callers_language(db, client, path):
+    with failing(client, OperationalError("no route to db.example.com")):
+        page = client.get(path)
+        answer = client.get(path, headers=JSON)
+    assert page.status_code == 503
+    assert "The site cannot use its database" in html.unescape(page.content.decode())
+    assert "db.example.com" not in page.content.decode()
+    assert (answer.status_code, answer.json()["error"]) == (503, "database-down")
+
+
+def test_an_upload_is_told_in_json_that_the_database_is_down(site, client):
+    body = {"data": "{}", "content_type": "application/json"}
+    headers = {"Authorization": f"Bearer {site.token(site.person())}"}
+    with failing(client, OperationalError("gone")):
+        answer = client.post("/media/uploads", **body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (503, "database-down")
+
+
+def test_a_fault_of_the_site_is_a_page_or_json_without_its_words(db, client):
+    with failing(client, RuntimeError("secret")):
+        page = client.get("/")
+        answer = client.get("/", headers=JSON)
+    assert page.status_code == 500
+    assert "The error is in the site's log" in html.unescape(page.content.decode())
+    assert "secret" not in page.content.decode()
+    assert (answer.status_code, answer.json()["error"]) == (500, "failed")
+
+
+@pytest.mark.parametrize("path", ["/preferences", "/admin/", "/admin/speedtest"])
+def test_who_may_not_gets_a_page_or_json(site, client, path):
+    client.force_login(site.person())
+    page = client.get(path)
+    assert (page.status_code, "Not allowed" in page.content.decode()) == (403, True)
+    answer = client.get(path, headers=JSON)
+    assert (answer.status_code, answer.json()["error"]) == (403, "not-allowed")
+
+
+def test_what_cannot_be_asked_is_said_on_a_page_or_in_json(site, client):
+    client.force_login(site.person())
+    path = f"/media/{site.media_file().pk}/download?source=sydney"
+    page = client.get(path)
+    assert page.status_code == 400
+    assert "The only source to ask for is “primary”." in page.content.decode()
+    assert client.get(path, headers=JSON).json()["error"] == "bad-source"
+    foreign = client.get("/", HTTP_HOST="evil.example.com")
+    assert foreign.status_code == 400
+    assert "evil" not in foreign.content.decode()
+    assert client.get("/", HTTP_HOST="evil", headers=JSON).json()["error"] == "bad-request"
+
+
+def test_the_address_for_logging_out_may_be_opened_and_logs_nobody_out(site, client):
+    client.force_login(site.person())
+    assert client.get("/logout/")["Location"] == "/"
+    assert client.get("/").status_code == 200

@@ -8,6 +8,7 @@ import {
   errorCode,
   partProblem,
   speed,
+  together,
   verdict,
 } from "../../media/static/media/upload-plan.js";
 
@@ -66,4 +67,17 @@ test("sizes and times in words", () => {
   assert.equal(duration(59.6), "60 s");
   assert.equal(duration(600), "10 min");
   assert.equal(duration(7200), "2 h");
+});
+
+test("all files together are told in one sentence", () => {
+  const file = (state, sent = 0) => ({ state, sent, size: 2048 });
+  assert.equal(
+    together([file("done", 2048), file("running", 1024), file("waiting")]),
+    "1 of 3 files uploaded · 3.0 KB of 6.0 KB",
+  );
+  assert.equal(
+    together([file("done", 2048), file("failed", 1024), file("refused"), file("cancelled", 1024)]),
+    "1 of 3 files uploaded · 3.0 KB of 6.0 KB · 2 not uploaded · 1 cancelled",
+  );
+  assert.equal(together([file("done", 2048), file("done", 2048)]), "2 of 2 files uploaded");
 });

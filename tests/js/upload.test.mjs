@@ -95,6 +95,19 @@ test("no more parts at once than there are turns, over all files", async () => {
   assert.equal(network.most, 2);
 });
 
+test("a small file does not wait for all parts of a large one before it", async () => {
+  const turns = new Turns(2);
+  const [large, small] = [new Network(), new Network()];
+  const running = upload(large, 400, turns).made.run(never());
+  while (large.puts.length < 10) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await upload(small, 3, turns).made.run(never());
+  assert.ok(large.puts.length < 50, `${large.puts.length} parts went before`);
+  await running;
+  assert.equal(large.puts.length, 100);
+});
+
 test("a part is signed when its turn has come, not before", async () => {
   const network = new Network();
   await upload(network, 12, new Turns(1)).made.run(never());

@@ -57,7 +57,8 @@ def test_no_type_on_the_allow_list_can_run_script():
     ("name", "expected"),
     [
         ("..\\..\\evil/name.mov", 'filename="....evilname.mov"'),
-        ("übung, 1.mov", "filename*=utf-8''%C3%BCbung%2C%201.mov"),
+        ("übung, 1.mov", "filename=\"ubung_1.mov\"; filename*=utf-8''%C3%BCbung%2C%201.mov"),
+        ("映像.mov", "filename=\"file.mov\"; filename*=utf-8''%E6%98%A0%E5%83%8F.mov"),
         ("///", 'filename="file"'),
         ("line feed.mov\n", 'filename="line feed.mov"'),
         ('quo"te.mov', r'filename="quo\"te.mov"'),
@@ -115,6 +116,8 @@ def test_a_type_always_fits_its_column(name, declared):
         ("audio/wav", "audio"),
         ("application/pdf", "document"),
         ("text/csv", "document"),
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "document"),
+        ("application/vnd.ms-excel", "document"),
         ("application/zip", "other"),
         ("model/vnd.usd", "other"),
     ],

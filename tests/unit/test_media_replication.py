@@ -161,11 +161,27 @@ def test_words_of_a_fresh_file_name_all_that_counted():
 
 
 @pytest.mark.parametrize(
+    ("age", "delay", "words"),
+    [
+        (59.7, 60, "is 59 s old and S3 Replication Delay is 60 s. In 1 s it"),
+        (899.5, 900, "is 14 min old and S3 Replication Delay is 15 min. In 1 s it"),
+        (130.0, 150, "is 2 min old and S3 Replication Delay is 150 s. In 20 s it"),
+        (0.0, 901, "is 0 s old and S3 Replication Delay is 901 s. In 16 min it"),
+        (0.0, 172_800, "is 0 s old and S3 Replication Delay is 48 h. In 2 days it"),
+    ],
+)
+def test_the_words_of_a_fresh_file_never_say_that_the_delay_is_over(age, delay, words):
+    facts = replace(USABLE, age=age, delay=delay)
+    assert words in explain(facts, Reason.TOO_FRESH, who="rhea", address="")
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [
         (-3, "0 s"),
         (0.4, "0 s"),
-        (119, "119 s"),
+        (119.9, "119 s"),
+        (179, "2 min"),
         (120, "2 min"),
         (7_100, "118 min"),
         (7_200, "2 h"),

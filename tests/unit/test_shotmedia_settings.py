@@ -105,3 +105,32 @@ def test_production_without_a_secret_key_does_not_start():
     done = check(DJANGO_SECRET_KEY="")
     assert done.returncode != 0
     assert "Set DJANGO_SECRET_KEY" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("LINK_SECONDS", "1h", "LINK_SECONDS cannot be “1h”; .env.example says what it takes."),
+        ("REPLICA_TRUST_SECONDS", "x", "REPLICA_TRUST_SECONDS cannot be “x”"),
+        ("DATABASE_URL", "db.example.com", "DATABASE_URL must look like postgres://"),
+        ("DJANGO_LOG_LEVEL", "loud", "DJANGO_LOG_LEVEL cannot be “LOUD”"),
+        ("AWS_ENDPOINT_URL_S3", "store:9000", "AWS_ENDPOINT_URL_S3 'store:9000' must look like"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(variable, value, said):
+    done = check(**{variable: value})
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_a_database_that_is_away_holds_no_thread_for_minutes():
+    program = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS'])"
+    for url, seconds in (("postgres://db/x", 5), ("postgres://db/x?connect_timeout=9", 9)):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]} | PRODUCTION | {"DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+        )
+        assert f"'connect_timeout': {seconds}" in done.stdout, done.stderr

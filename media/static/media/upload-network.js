@@ -2,11 +2,12 @@
 
 import { errorCode } from "./upload-plan.js";
 
-/** The site refused; `message` is its sentence and `status` the HTTP status, 0 without an answer. */
+/** The site refused: its sentence, the HTTP status (0 without an answer) and its word for it. */
 export class SiteError extends Error {
-  constructor(message, status) {
+  constructor(message, status, code = "") {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -39,13 +40,17 @@ export async function callSite(method, url, body, signal) {
   if (response.ok && answer) {
     return answer;
   }
-  throw new SiteError(answer?.message ?? unexplained(response.status), response.status);
+  const words = OF_THE_SESSION[answer?.error] ?? answer?.message ?? unexplained(response.status);
+  throw new SiteError(words, response.status, answer?.error);
 }
 
+// What the site says to scripts is of no use here, and reloading the page would end its uploads.
+const OF_THE_SESSION = {
+  "not-logged-in": "You are logged out. Log in in another tab, then try again here.",
+  "no-csrf-token": "You have logged in or out in another tab. Try again here.",
+};
+
 function unexplained(status) {
-  if (status === 403) {
-    return "You have logged in or out in another window: reload this page.";
-  }
   return `The site answered ${status} without saying why.`;
 }
 
@@ -105,10 +110,30 @@ export async function isReadable(blob) {
   }
 }
 
-/** Wait `milliseconds`, or less when `signal` says that nobody waits any more. */
+/** Milliseconds that one wait for the network lasts; its own word for being there is not certain. */
+export const OFFLINE = 60_000;
+
+function untilOnline() {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, OFFLINE);
+    const back = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    window.addEventListener("online", back, { once: true });
+  });
+}
+
+/**
+ * Wait `milliseconds`, and up to OFFLINE for the network where the machine has none: a laptop that
+ * sleeps or changes its Wi-Fi goes on by itself. Less when `signal` says that nobody waits any more.
+ */
 export function wait(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
+    const timer = setTimeout(
+      () => (navigator.onLine ? resolve() : untilOnline().then(resolve)),
+      milliseconds,
+    );
     signal?.addEventListener(
       "abort",
       () => {

@@ -3,7 +3,7 @@
 import { duration, size } from "./format.js";
 import { Turns, Upload } from "./upload.js";
 import { callSite, isReadable, putPart, wait } from "./upload-network.js";
-import { FILES_AT_ONCE, PARTS_AT_ONCE, speed } from "./upload-plan.js";
+import { FILES_AT_ONCE, PARTS_AT_ONCE, isOpen, speed, together } from "./upload-plan.js";
 
 const root = document.getElementById("uploader");
 const zone = document.getElementById("drop-zone");
@@ -12,14 +12,33 @@ const list = document.getElementById("uploads");
 const template = document.getElementById("upload-row");
 const problem = document.getElementById("drop-problem");
 const announcer = document.getElementById("upload-news");
+const all = document.getElementById("upload-all");
+const allWords = document.getElementById("upload-all-words");
+const cancelAll = document.getElementById("cancel-all");
+const allAgain = document.getElementById("all-again");
 
 const network = { callSite, putPart, isReadable, wait, random: Math.random };
 const partTurns = new Turns(PARTS_AT_ONCE);
 const fileTurns = new Turns(FILES_AT_ONCE);
+const rows = [];
 let running = 0;
+let drawing = 0;
 
 function announce(text) {
   announcer.textContent = text;
+}
+
+/** Show what all files together have come to, a few times a second at most. */
+function draw() {
+  drawing ||= setTimeout(() => {
+    drawing = 0;
+    all.hidden = rows.length < 2;
+    allWords.textContent = together(
+      rows.map(({ name, bar, file }) => ({ state: name, sent: bar.value, size: file.size })),
+    );
+    cancelAll.hidden = !rows.some(({ name }) => isOpen(name));
+    allAgain.hidden = rows.filter(({ name }) => name === "failed").length < 2;
+  }, 200);
 }
 
 class Row {
@@ -39,7 +58,11 @@ class Row {
     });
     this.cancelButton = this.find(".upload-cancel");
     this.cancelButton.setAttribute("aria-label", `Cancel the upload of ${file.name}`);
-    this.cancelButton.addEventListener("click", () => this.cancel());
+    this.cancelButton.addEventListener("click", () => {
+      this.cancel();
+      announce(`The upload of ${file.name} is cancelled.`);
+      this.element.focus();
+    });
     this.againButton = this.find(".upload-again");
     this.againButton.setAttribute("aria-label", `Try again to upload ${file.name}`);
     this.againButton.addEventListener("click", () => {
@@ -48,6 +71,7 @@ class Row {
     });
     this.state("waiting", `${size(file.size)}, waiting for its turn`);
     list.append(this.element);
+    rows.push(this);
   }
 
   find(selector) {
@@ -55,6 +79,7 @@ class Row {
   }
 
   state(name, words) {
+    this.name = name;
     this.element.dataset.state = name;
     this.find(".upload-words").textContent = words;
     const over = ["done", "cancelled", "refused"].includes(name);
@@ -62,6 +87,7 @@ class Row {
     this.bar.hidden = over;
     this.againButton.hidden = name !== "failed";
     this.find(".upload-hint").hidden = true;
+    draw();
   }
 
   progress(bytes) {
@@ -113,12 +139,13 @@ class Row {
     if (error.name === "AbortError") {
       return;
     }
-    if (error.status === 404 || error.status === 422) {
-      // The site has given this upload up: another try begins a new one.
+    if ([400, 404, 409, 422].includes(error.status)) {
+      // The site has given this upload up, or it cannot be completed: another try begins a new one.
+      this.upload.cancel().catch(() => {});
       this.upload = new Upload(this.file, { ...this.upload });
     }
-    // 400: nothing that is tried again would make this file fit.
-    this.state(error.status === 400 ? "refused" : "failed", error.message);
+    // Nothing that is tried again would make a bad file fit.
+    this.state(error.code === "bad-file" ? "refused" : "failed", error.message);
     this.find(".upload-hint").hidden = !error.fromS3;
     announce(`${this.file.name} was not uploaded. ${error.message}`);
   }
@@ -126,8 +153,6 @@ class Row {
   async cancel() {
     this.stopper.abort();
     this.state("cancelled", "cancelled");
-    announce(`The upload of ${this.file.name} is cancelled.`);
-    this.element.focus();
     try {
       await this.upload.cancel();
     } catch (error) {
@@ -142,6 +167,17 @@ function add(files) {
     new Row(file).start();
   }
 }
+
+cancelAll.addEventListener("click", () => {
+  const open = rows.filter(({ name }) => isOpen(name));
+  open.forEach((row) => row.cancel());
+  announce(`${open.length} uploads are cancelled.`);
+  all.focus();
+});
+allAgain.addEventListener("click", () => {
+  rows.filter(({ name }) => name === "failed").forEach((row) => row.start());
+  all.focus();
+});
 
 input.addEventListener("change", () => {
   add([...input.files]);

@@ -1,5 +1,7 @@
 /* What an upload does next. Pure: no network, no page, no clock. */
 
+import { size } from "./format.js";
+
 export const PARTS_AT_ONCE = 4;
 export const FILES_AT_ONCE = 3;
 export const MOST_TRIES = 5;
@@ -70,4 +72,25 @@ export function speed(samples) {
   const first = samples[0];
   const last = samples[samples.length - 1];
   return last.at > first.at ? ((last.bytes - first.bytes) * 1000) / (last.at - first.at) : 0;
+}
+
+/** Whether a file in this state of the page may still be uploaded. */
+export const isOpen = (state) => ["waiting", "running", "failed"].includes(state);
+
+/** All files of the page in one sentence, from [{state, sent, size}]; bytes of cancelled ones are left out. */
+export function together(files) {
+  const wanted = files.filter(({ state }) => state !== "cancelled");
+  const count = (...states) => wanted.filter(({ state }) => states.includes(state)).length;
+  const sum = (name) => wanted.reduce((total, file) => total + file[name], 0);
+  const words = [`${count("done")} of ${wanted.length} files uploaded`];
+  if (wanted.some(({ state }) => isOpen(state))) {
+    words.push(`${size(sum("sent"))} of ${size(sum("size"))}`);
+  }
+  if (count("failed", "refused")) {
+    words.push(`${count("failed", "refused")} not uploaded`);
+  }
+  if (files.length > wanted.length) {
+    words.push(`${files.length - wanted.length} cancelled`);
+  }
+  return words.join(" · ");
 }

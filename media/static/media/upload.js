@@ -1,6 +1,6 @@
 /* One upload from beginning to end. Knows no page; network and waiting are handed in. */
 
-import { MOST_TRIES, backOff, cut, partProblem, verdict } from "./upload-plan.js";
+import { MOST_TRIES, PARTS_AT_ONCE, backOff, cut, partProblem, verdict } from "./upload-plan.js";
 
 /** A number of turns: at most `count` holders at a time, first come first served. */
 export class Turns {
@@ -60,11 +60,16 @@ export class Upload {
     const stop = () => stopper.abort();
     signal.addEventListener("abort", stop, { once: true });
     const parts = cut(this.file.size, this.begun.part_size);
-    const open = parts.filter((part) => !this.etags.has(part.number));
+    const open = parts.filter((part) => !this.etags.has(part.number)).values();
+    // One part of each lane waits for a turn: if all did, a small file behind a plate of thousands of
+    // parts would wait for the last of them.
+    const lane = async () => {
+      for (const part of open) {
+        await this.turns.take(() => this.sendPart(part, stopper.signal));
+      }
+    };
     try {
-      await Promise.all(
-        open.map((part) => this.turns.take(() => this.sendPart(part, stopper.signal))),
-      );
+      await Promise.all(Array.from({ length: PARTS_AT_ONCE }, lane));
     } catch (error) {
       stopper.abort();
       throw error;

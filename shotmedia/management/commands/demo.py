@@ -205,10 +205,10 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= MOST_LAG:
-        raise ArgumentTypeError(f"{text} is not between 0 and {MOST_LAG} seconds.")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= MOST_LAG:
+            return seconds
+    raise ArgumentTypeError(f"{text} is not a number of seconds between 0 and {MOST_LAG}.")
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -301,6 +301,7 @@ def _table(
             "  - Make the replica fail, and download all the same:",
             "    curl -X PUT -H 'X-Emulator: 1' -d '{\"refuse\": true}' \\",
             f"      {s3['endpoint']}/_emulator/faults/{s3['buckets'][-1]['name']}",
+            "    With -X DELETE instead of -X PUT -d … it works again.",
             "",
             f"  Logs and database: {folder}",
             "  Ctrl-C stops the demo and throws everything away"
