@@ -11,7 +11,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from preferences import locks, snapshot, usage
+from preferences import followers, locks, snapshot, usage
 from preferences.addresses import shortened, split_lines
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
 from preferences.validation import Finding, validate
@@ -84,9 +84,10 @@ def save_preferences(
     characters) and `restored_from` (the number of a revision) are kept with the revision. Values
     equal to the saved ones change nothing and make no revision.
 
-    `renames` maps old names of configurations to new ones: media files, open uploads, and the
-    fields that name them go along. Raises Conflict when the row has another version, usage.InUse
-    when a configuration that something depends on would be gone, usage.RenameRefused.
+    `renames` maps old names of configurations to new ones: media files, open uploads, results of
+    speed tests, and the fields that name them go along. Raises Conflict when the row has another
+    version, usage.InUse when a configuration that something depends on would be gone,
+    usage.RenameRefused.
     """
     unknown = set(values) - set(FIELDS)
     if unknown:
@@ -118,6 +119,7 @@ def save_preferences(
         if not won:
             raise Conflict(SitePreferences.objects.select_related("changed_by").get(pk=1))
         moved = usage.move(renames)
+        followers.tell(usage.all_renames(old, new, renames))
         PreferenceRevision.objects.create(
             number=new.version,
             created=now,
