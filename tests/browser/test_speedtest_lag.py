@@ -8,6 +8,8 @@ from preferences.models import User
 def test_the_lag_is_watched_until_the_copy_is_there(site, page_as):
     page = page_as(User.objects.create_superuser("ada", "ada@studio.test", "secret"))
     page.goto("/admin/speedtest/lag")
+    # Once the script is there.
+    expect(page.get_by_role("button", name="Measure the lag")).to_be_enabled()
     page.get_by_role("button", name="Measure the lag").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Waiting for the marker")).to_be_visible()
