@@ -16,6 +16,7 @@ SMALL = {"small_get": "Small files, download", "small_put": "Small files, upload
 FLAG_WORDS = {
     "hidden": "The tab was hidden for a while; the figures may be low.",
     "offline": "The browser lost its network for a while; the figures are a mixture.",
+    "slept": "The computer was asleep for a while; the figures are a mixture.",
     "buffered": "A proxy, antivirus or VPN takes uploads in before S3 has them.",
     "browser_bound": "Above 2 Gbit/s the browser is the bound.",
 }

@@ -230,6 +230,8 @@ def test_start_and_stop_from_the_keyboard_clean_up(
     settings.SPEEDTEST_PLAN = SHORT | LONG
     site.emulator.faults(MAIN, **SLOW)
     page = open_page(page_as, admin, "main", "Standard")
+    # Once the script is there.
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
     page.get_by_role("button", name="Start", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.locator("#phase")).to_contain_text("Upload", timeout=30_000)
@@ -394,6 +396,96 @@ def test_a_second_tab_is_told_and_may_take_over(
     assert set(SpeedTestRun.objects.values_list("state", flat=True)) == {"left", "done"}
     expect(first.locator("#problem")).to_contain_text("ended from another tab")
     expect(first.locator("#start")).to_be_visible()
+
+
+def test_the_first_tab_stops_as_soon_as_the_second_has_begun(
+    page_as: PageAs, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    first = open_page(page_as, admin, "main", "Standard")
+    first.get_by_role("button", name="Start", exact=True).click()
+    expect(first.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    second = first.context.new_page()
+    choose(second, "main", "Standard")
+    second.get_by_role("button", name="Start", exact=True).click()
+    second.get_by_role("button", name="End that test").click()
+    # The second one runs for ten minutes: nobody waits for its end.
+    expect(first.locator("#problem")).to_contain_text("ended from another tab")
+    expect(second.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    second.get_by_role("button", name="Stop").click()
+    expect(second.locator("#verdict")).to_contain_text("stopped")
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+def test_a_stop_while_the_test_begins_is_heard(page_as: PageAs, site: Site, admin: User) -> None:
+    page = open_page(page_as, admin, "main", "Standard")
+    held: list = []
+    page.route("**/admin/speedtest/runs", lambda route: held.append(route))
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#stop")).to_have_text("Stopping …")
+    held[0].continue_()
+    expect(page.locator("#verdict")).to_contain_text("stopped")
+    assert SpeedTestRun.objects.get().state == "stopped"
+
+
+def test_a_session_that_ends_meanwhile_loses_no_result(
+    page_as: PageAs, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    page = open_page(page_as, admin, "main", "Standard")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.get_by_role("button", name="Stop").click()
+    problem = page.locator("#problem")
+    expect(problem).to_contain_text("You are no longer logged in. Log in again in another tab")
+    expect(page.locator("#verdict")).to_contain_text("not stored yet")
+    again = page.get_by_role("button", name="Clean up and store the result")
+    expect(again).to_be_focused()
+    assert SpeedTestRun.objects.get().state == "running"
+    other = page.context.new_page()
+    other.goto("/login/")
+    other.get_by_label("Username").fill("ada")
+    other.get_by_label("Password").fill("secret")
+    other.keyboard.press("Enter")
+    other.wait_for_url(lambda url: "/login/" not in url)
+    again.click()
+    expect(page.locator("#verdict")).to_contain_text("The test was stopped before its end")
+    expect(problem).to_be_empty()
+    run = SpeedTestRun.objects.get()
+    assert run.state == "stopped"
+    assert run.figures["idle_median_ms"] > 0
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "script"),
+    [("", "page"), ("/compare", "compare"), ("/lag", "lag"), ("/server", "server")],
+)
+def test_nothing_starts_before_the_script_is_there(
+    page_as: PageAs, site: Site, admin: User, path: str, script: str
+) -> None:
+    """The form would be sent as an address, with its token in it."""
+    page, held = page_as(admin), []
+    page.route(f"**/speedtest/{script}*.js", lambda route: held.append(route))
+    page.goto(f"/admin/speedtest{path}", wait_until="commit")
+    start = page.locator("#start")
+    expect(start).to_be_disabled()
+    start.evaluate("button => button.click()")
+    held[0].continue_()
+    expect(start).to_be_enabled()
+    assert page.url.endswith(f"/admin/speedtest{path}")
+
+
+def test_a_page_that_comes_back_begins_anew(page_as: PageAs, site: Site, admin: User) -> None:
+    page = open_page(page_as, admin, "main", "Quick")
+    page.evaluate("window.before = true")
+    with page.expect_navigation():
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    assert page.evaluate("window.before") is None
 
 
 @pytest.mark.parametrize("width", [360, 1280])

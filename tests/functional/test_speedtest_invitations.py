@@ -286,6 +286,29 @@ def test_one_running_test_for_each_link(anna: SpeedTestInvitation, ada: User, si
         )
 
 
+def test_a_test_that_another_tab_has_ended_is_told_in_plain_words(
+    anna: SpeedTestInvitation, site: Site
+) -> None:
+    visitor = Client()
+    first = begin(visitor, anna).json()
+    run = SpeedTestRun.objects.get()
+    begin(visitor, anna, end=first["run"])
+    key = f"shotmedia/{run.path}browser/up-0-131072.bin"
+    site.emulator.s3(MAIN).put_object(Bucket=MAIN, Key=key, Body=b"late")
+    answer = post(visitor, first["urls"]["finish"], {"state": "done"})
+    assert answer.status_code == 409
+    assert "ended meanwhile: from another tab" in answer.json()["message"]
+    stored = site.emulator.s3(MAIN).list_objects_v2(Bucket=MAIN, Prefix=f"shotmedia/{run.path}")
+    assert stored["KeyCount"] == 0
+
+
+def test_an_end_that_is_told_again_is_answered_again(anna: SpeedTestInvitation) -> None:
+    visitor = Client()
+    finish = begin(visitor, anna).json()["urls"]["finish"]
+    first = post(visitor, finish, {"state": "stopped"}).json()
+    assert post(visitor, finish, {"state": "done"}).json() == first
+
+
 def test_who_is_logged_in_runs_one_test_of_a_configuration(
     anna: SpeedTestInvitation, ada: User
 ) -> None:

@@ -24,6 +24,8 @@ function setUp() {
     clearTimeout(timer);
     await take(() => post(watched.stop));
   });
+  // Before, a click would have sent the form away as a page does without scripts.
+  find("start").disabled = false;
   if (data.watched) show(data.watched);
 
   async function take(asking) {

@@ -28,6 +28,14 @@ export function announcer(region, { every = 5000, now = () => performance.now(),
   };
 }
 
+/** A button beside a problem; `act` is the way out of it. */
+export function againButton(text, act, className = "st-button small") {
+  const button = element("button", className, text);
+  button.type = "button";
+  button.addEventListener("click", act, { once: true });
+  return button;
+}
+
 export function documentView([title, text], open) {
   const details = element("details", "st-document");
   details.open = open;
