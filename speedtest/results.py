@@ -128,9 +128,13 @@ def compared(run: SpeedTestRun) -> list[dict[str, Any]]:
     """Each rate beside the median of the 30 days before: {"title", "text", "dropped"}.
 
     Of the same configuration (and place of it) and office, tests that came to their end. What this
-    server measured is compared with what it measured before.
+    server measured is compared with what it measured before, and a comparison, whose turns are
+    short, with comparisons.
     """
+    compare = SpeedTestRun.Mode.COMPARE
+    alike = Q(mode=compare) if run.mode == compare else ~Q(mode=compare)
     earlier = SpeedTestRun.objects.filter(
+        alike,
         configuration=run.configuration,
         office=run.office,
         place=run.place,

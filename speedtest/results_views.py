@@ -31,7 +31,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     shown, older = results.page_of(runs, request.GET.get("before", ""))
     charted = [
         (run.started_at, results.rate_of(run.figures, "download"),
-         results.rate_of(run.figures, "upload"), run)
+         results.rate_of(run.figures, "upload"),
+         ", ".join(filter(None, (run.configuration, run.office or run.browser))), run)
         for run in runs[:CHARTED]
     ]  # fmt: skip
     query = request.GET.copy()
@@ -50,9 +51,11 @@ def listing(request: HttpRequest) -> HttpResponse:
             "older": f"?{query.urlencode()}" if older else "",
             "newest": f"?{kept}" if request.GET.get("before") else "",
             "kept": f"?{kept}" if kept else "",
-            "chart": trend([point[:3] for point in charted]),
+            "chart": trend([point[:4] for point in charted]),
             "charted": [
-                _listed(run) for _, down, up, run in charted if down is not None or up is not None
+                _listed(run)
+                for _, down, up, _, run in charted
+                if down is not None or up is not None
             ],
         },
     )

@@ -222,7 +222,8 @@ def test_a_result_in_words(client: Client, ada: User, settings) -> None:
         configuration="main", path="a", completed_at=NOON,
     )  # fmt: skip
     finding = {"check": "put", "title": "Upload", "status": "fail", "message": "S3 said <no>.",
-               "fix": "Let PUT in.", "documents": [["CORS", "[]"]], "code": "403"}  # fmt: skip
+               "fix": "Let PUT in.", "documents": [["CORS", "[]"]], "code": "403",
+               "call": "PutObject", "ms": 12}  # fmt: skip
     run = run_of(None, invitation=invitation_of(ada, "Anna, home office"),
                  server_findings=[finding], browser_findings=[finding])  # fmt: skip
     page = client.get(reverse("speedtest:result", args=[run.pk])).content.decode()
@@ -233,6 +234,7 @@ def test_a_result_in_words(client: Client, ada: User, settings) -> None:
     assert "1080p reviews at once, 40 Mbit/s each" in page
     assert page.count("S3 said &lt;no&gt;.") == 2
     assert page.count("Let PUT in.") == 2
+    assert page.count("12 ms · PutObject · 403") == 2
 
 
 def test_compared_with_the_same_office_and_place_only(client: Client, ada: User) -> None:
@@ -243,7 +245,7 @@ def test_compared_with_the_same_office_and_place_only(client: Client, ada: User)
     apart: list[dict] = [
         {"address": "198.51.100.1"}, {"configuration": "sydney"}, {"place": "1" * 16},
         {"state": "stopped"}, {"source": "server"}, {"started_at": NOON - timedelta(days=31)},
-        {"started_at": NOON + timedelta(days=1)},
+        {"started_at": NOON + timedelta(days=1)}, {"mode": "compare"},
     ]  # fmt: skip
     for fields in apart:
         run_of(ada, **{"started_at": NOON - timedelta(hours=1), "figures": slow} | fields)

@@ -3,7 +3,7 @@
 import { rateText } from "./maths.js";
 import { showReport } from "./report.js";
 import { showFigures, showNotes } from "./result.js";
-import { siteClient } from "./site.js";
+import { checked, siteClient } from "./site.js";
 import { tellEnded } from "./tabs.js";
 import { againButton, announcer, element, findingView, settle, show, statusView, waitingList } from "./view.js";
 
@@ -75,12 +75,14 @@ function setUp() {
   async function look() {
     try {
       const answer = await fetch(watched.look, { headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(`The site answered ${answer.status}. Reload the page to look again.`);
+      const run = await (await checked(answer)).json();
       find("problem").replaceChildren();
-      take(await answer.json());
+      take(run);
     } catch (error) {
-      showProblem(error.message);
-      setTimeout(look, 5 * AGAIN_MS);
+      showProblem(error.status ? error.message : "This site does not answer. Asking again.");
+      // A result that was deleted does not come back.
+      if (error.status === 404) setRunning(false);
+      else setTimeout(look, 5 * AGAIN_MS);
     }
   }
 

@@ -38,15 +38,18 @@ export function siteClient(token, loggedOut = LOGGED_OUT) {
       if (signal?.aborted) throw error;
       throw new SiteError("This site does not answer. Check your connection and try again.");
     }
-    if (!response.ok) {
-      const { status } = response;
-      const answer = await response.json().catch(() => ({}));
-      const fallback = status === 403 ? "You may not do this (any more)."
-        : `The site answered with ${status}.`;
-      throw new SiteError(status === 401 ? loggedOut : answer.message ?? fallback, answer, status);
-    }
-    return response;
+    return checked(response, loggedOut);
   };
+}
+
+/** The response when it is a success; anything else is thrown as a SiteError. */
+export async function checked(response, loggedOut = LOGGED_OUT) {
+  if (response.ok) return response;
+  const { status } = response;
+  const answer = await response.json().catch(() => ({}));
+  const fallback = status === 403 ? "You may not do this (any more)."
+    : `The site answered with ${status}.`;
+  throw new SiteError(status === 401 ? loggedOut : answer.message ?? fallback, answer, status);
 }
 
 /** The JSON lines of a streamed answer, one by one. */
