@@ -49,8 +49,9 @@ function setUp() {
     find("stop").hidden = !watched;
     find("watch").hidden = !watched;
     find("result").hidden = !lag.over;
-    find("not-measured")?.remove();
     if (lag.over) {
+      const none = find("not-measured");
+      if (none) none.textContent = "The one above is the first.";
       const verdict = find("verdict");
       find("result").className = `st-card st-result ${lag.status}`;
       verdict.replaceChildren(statusView(lag.status), ` ${lag.message}`);
