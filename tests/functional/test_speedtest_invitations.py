@@ -198,8 +198,11 @@ def point_elsewhere(link: SpeedTestInvitation, site: Site) -> None:
 
 
 def remove_configuration(link: SpeedTestInvitation, site: Site) -> None:
-    renamed = site.values["s3_configuration"].replace('"main"', '"new"')
-    site.prefer(s3_configuration=renamed, storage_location="new")
+    left = json.loads(site.values["s3_configuration"])
+    del left["main"]
+    site.prefer(
+        s3_configuration=json.dumps(left), storage_location="sydney", s3_bucket_for_replication=""
+    )
 
 
 WAYS = {
