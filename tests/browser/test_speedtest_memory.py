@@ -63,7 +63,10 @@ def test_a_visitor_without_a_log_in_runs_the_test_to_its_end(
 ) -> None:
     site.emulator.faults(MAIN, rate_mb_s=20, methods=["GET", "PUT"], key="/.speedtest/")
     visitor.goto(path_of(invite(admin)))
-    visitor.get_by_role("button", name="Start the test").press("Enter")
+    start = visitor.get_by_role("button", name="Start the test")
+    # Once the script is there.
+    expect(start).to_be_enabled()
+    start.press("Enter")
     bar = visitor.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuetext", re.compile("[1-9].* %, "))
     expect(visitor.locator("#verdict")).to_contain_text("Done, thank you", timeout=60_000)
@@ -135,6 +138,27 @@ def test_a_running_test_of_the_same_link_can_be_ended(
     visitor.get_by_role("button", name="End that test and start this one").click()
     expect(visitor.locator("#verdict")).to_contain_text("Done, thank you", timeout=60_000)
     assert sorted(SpeedTestRun.objects.values_list("state", flat=True)) == ["done", "left"]
+
+
+def test_a_result_that_could_not_be_sent_is_sent_again(
+    visitor: Page, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    visitor.goto(path_of(invite(admin)))
+    visitor.get_by_role("button", name="Start the test").click()
+    expect(visitor.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    visitor.route("**/finish", lambda route: route.abort())
+    visitor.get_by_role("button", name="Stop").click()
+    expect(visitor.locator("#problem")).to_contain_text("The result has not been sent yet.")
+    visitor.unroute("**/finish")
+    again = visitor.get_by_role("button", name="Send it again")
+    expect(again).to_be_focused()
+    again.click()
+    expect(visitor.locator("#verdict")).to_contain_text("stopped")
+    expect(visitor.locator("#problem")).to_be_empty()
+    assert SpeedTestRun.objects.get().figures["idle_median_ms"] > 0
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
