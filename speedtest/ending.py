@@ -141,7 +141,8 @@ def told_late(run: SpeedTestRun, target: steps.Target | None) -> str:
         )
     else:
         said = f"This test was ended from another tab or window at {at}."
-    if target is None:
+    if target is None or timezone.now() - run.finished_at > steps.SWEEP_AFTER:
+        # Its links are dead for long: nothing can have come since.
         return said
     cleaned = [one.as_dict() for one in steps.clean_up(target, run.path, current_plan(run.mode))]
     SpeedTestRun.objects.filter(pk=run.pk).update(cleanup=cleaned)

@@ -221,9 +221,11 @@ def start(request: HttpRequest) -> JsonResponse:
     end_left_behind(preferences, now)
     running = running_of(request.user, name, body.get("end"), preferences, now)
     if running is not None:
+        by_server = running.source == SpeedTestRun.Source.SERVER
+        where = "from this server" if by_server else "perhaps in another tab"
         return problem(
             f"You have a test of “{name}” running since "
-            f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
+            f"{timezone.localtime(running.started_at):%H:%M:%S}, {where}.",
             409,
             running=str(running.pk),
         )

@@ -512,6 +512,16 @@ def test_an_end_that_is_told_again_is_answered_again(client: Client, site: Site)
     assert post(client, urls["prepare"]).status_code == 409
 
 
+def test_what_is_in_the_way_is_said_to_be_where_it_is(
+    client: Client, ada: User, site: Site
+) -> None:
+    run_of(ada, state="running", source="server", seen_at=timezone.now())
+    body = {"configuration": "main", "mode": "quick"}
+    answer = post(client, reverse("speedtest:start"), body)
+    assert answer.status_code == 409
+    assert answer.json()["message"].endswith(", from this server.")
+
+
 def take_over(client: Client, run: str):
     body = {"configuration": "main", "mode": "quick", "end": run}
     return post(client, reverse("speedtest:start"), body)
