@@ -93,7 +93,8 @@ def page(request: HttpRequest) -> HttpResponse:
     """The page. It may call the configurations' hosts, and no others."""
     preferences = current_preferences()
     options = [_option(preferences, config) for config in preferences.configurations.values()]
-    chosen = request.GET.get("configuration", "")
+    # A result may be of a configuration without its endpoint, which is for comparisons only.
+    chosen = request.GET.get("configuration", "").removesuffix(steps.REGIONAL)
     if chosen not in preferences.configurations:
         chosen = preferences.primary.name if preferences.primary else ""
     current = plan()

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from preferences.models import User
 from preferences.snapshot import current_preferences
+from speedtest import invitation_views
 from speedtest.invitations import path_of, plain_result, token_of, verdict_by_link
 from speedtest.models import SpeedTestInvitation, SpeedTestRun
 from tests.functional.conftest import MAIN, Site
@@ -147,6 +148,18 @@ def test_an_admin_makes_copies_and_revokes_a_link(admin: Client, ada: User, site
     assert "This link was withdrawn." in page.content.decode()
     assert path_of(made) not in page.content.decode()
     assert Client().get(path_of(made)).status_code == 410
+
+
+def test_a_link_that_may_still_be_used_is_listed_however_old(
+    admin: Client, ada: User, anna: SpeedTestInvitation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitation_views, "LISTED", 1)
+    for number in range(1, 4):
+        made = timezone.now() + timedelta(minutes=number)
+        invite(ada, note=f"dead {number}", created_at=made, revoked_at=made)
+    page = admin.get(LIST).content.decode()
+    assert page.index("dead 3") < page.index(path_of(anna))
+    assert "dead 2" not in page
 
 
 @pytest.mark.parametrize(

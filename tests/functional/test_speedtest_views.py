@@ -156,6 +156,9 @@ def test_the_page_may_call_the_buckets_and_nothing_else(client: Client, site: Si
 def test_the_configuration_can_be_chosen_by_the_address(client: Client, site: Site) -> None:
     page = client.get("/admin/speedtest?configuration=sydney").content.decode()
     assert '<option value="sydney" selected>' in page
+    # As the page of a result asks that was compared without its VPC endpoint.
+    page = client.get("/admin/speedtest?configuration=sydney (regional endpoint)").content.decode()
+    assert '<option value="sydney" selected>' in page
     assert '<option value="main" selected>' in client.get("/admin/speedtest").content.decode()
 
 
