@@ -5,6 +5,7 @@ import { meansAsPoints, niceTop, paths, slots } from "../../speedtest/static/spe
 import { hints, measureFinding, notesOf, steadiness } from "../../speedtest/static/speedtest/findings.js";
 import { outcome } from "../../speedtest/static/speedtest/phases.js";
 import { SleepWatch } from "../../speedtest/static/speedtest/phase.js";
+import { lines } from "../../speedtest/static/speedtest/site.js";
 import { announcer, findingText } from "../../speedtest/static/speedtest/view.js";
 
 test("at most one message in five seconds, and the newest", () => {
@@ -116,4 +117,20 @@ S3: PutObject, AccessDenied, request id REQ1
 Role policy:
 {}`);
   assert.equal(findingText({ title: "Clock", status: "warn", message: "90 s ahead." }), "Clock: warn\n90 s ahead.");
+});
+
+test("an answer that breaks off is said so, and its lines before are kept", async () => {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('{"check":"clock"}\n{"che'));
+    },
+    pull(controller) {
+      controller.error(new TypeError("network error"));
+    },
+  }, { highWaterMark: 0 });
+  const seen = [];
+  await assert.rejects(async () => {
+    for await (const line of lines({ body })) seen.push(line.check);
+  }, /The connection to this site broke off/);
+  assert.deepEqual(seen, ["clock"]);
 });

@@ -57,7 +57,10 @@ export async function* lines(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error) => {
+      if (error.name === "AbortError") throw error;
+      throw new SiteError("The connection to this site broke off. Start the test again.");
+    });
     rest += value ?? "";
     const parts = rest.split("\n");
     rest = parts.pop();
