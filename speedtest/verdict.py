@@ -40,7 +40,8 @@ def verdict(
         return "warn", f"The test was stopped before its end; nothing had failed so far.{also}"
     if state == "left":
         what = "The page was closed" if by_browser else "The process that ran it ended"
-        return "warn", f"{what} before the end; nothing had failed so far.{also}"
+        how = f"{what} before the end, or the test was ended from elsewhere"
+        return "warn", f"{how}; nothing had failed so far.{also}"
     if state == "failed":
         return "fail", f"The test could not be finished; nothing had failed before.{also}"
     if by_browser and not _worked(browser):
