@@ -66,6 +66,7 @@ def test_stop_ends_both_and_leaves_nothing(site, page_as, admin):
     expect(page.locator("#phase")).to_contain_text("of 8)", timeout=30_000)
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Compare")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("alert")).to_contain_text("Stopped. What it had made was removed")
     assert {run.state for run in SpeedTestRun.objects.all()} == {"stopped"}
     assert all(left(site, run) == [] for run in SpeedTestRun.objects.all())
 

@@ -190,6 +190,7 @@ function setUp() {
     problem = [problem, ...left].filter(Boolean).join(" ");
     const action = again && againButton("End that test and compare", () => compare(again));
     if (problem) showProblem(problem, action);
+    else if (state === "stopped") showNote("Stopped. What it had made was removed, and a look afterwards found nothing.");
     if (state === "done") await showResult(names, rates, sides);
     else find("start").focus();
   }
@@ -230,7 +231,8 @@ function setUp() {
       showProgress(`Clean-up: ${side.name}`, 1);
       try {
         const answer = await (await ask(side.urls.finish, side.told(state))).json();
-        said.push(...answer.cleanup.filter((one) => one.status === "fail").map((one) => one.message));
+        // Also when nobody may look whether something is left.
+        said.push(...answer.cleanup.filter((one) => one.status !== "pass").map((one) => one.message));
       } catch (error) {
         const later = [404, 409].includes(error.status) ? "" : " The next test removes what is older than an hour.";
         said.push(`“${side.name}”: ${error.message}${later}`);
@@ -263,6 +265,10 @@ function setUp() {
     find("turns").replaceChildren(...answer.results.map((result) => tableOf(result, a, b)));
     find("result").hidden = false;
     find("verdict").focus();
+  }
+
+  function showNote(message) {
+    find("problem").replaceChildren(element("p", "st-note", message));
   }
 
   function showProblem(message, action) {
