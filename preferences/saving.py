@@ -14,6 +14,7 @@ from django.utils import timezone
 from preferences import locks, snapshot, usage
 from preferences.addresses import shortened, split_lines
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
+from preferences.speedtest_side import speedtest_side
 from preferences.validation import Finding, validate
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,10 @@ def save_preferences(
     characters) and `restored_from` (the number of a revision) are kept with the revision. Values
     equal to the saved ones change nothing and make no revision.
 
-    `renames` maps old names of configurations to new ones: media files, open uploads, and the
-    fields that name them go along. Raises Conflict when the row has another version, usage.InUse
-    when a configuration that something depends on would be gone, usage.RenameRefused.
+    `renames` maps old names of configurations to new ones: media files, open uploads, results of
+    speed tests, and the fields that name them go along. Raises Conflict when the row has another
+    version, usage.InUse when a configuration that something depends on would be gone,
+    usage.RenameRefused.
     """
     unknown = set(values) - set(FIELDS)
     if unknown:
@@ -120,6 +122,8 @@ def save_preferences(
         if not won:
             raise Conflict(SitePreferences.objects.select_related("changed_by").get(pk=1))
         moved = usage.move(renames)
+        for name, new_name in usage.all_renames(old, new, renames).items():
+            speedtest_side().rename(name, new_name)
         PreferenceRevision.objects.create(
             number=new.version,
             created=now,

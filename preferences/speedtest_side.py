@@ -1,4 +1,4 @@
-"""What the admin's first page asks about speed tests, which Site Preferences don't import.
+"""What Site Preferences want of the speed test, which they don't import.
 
 As with `preferences.media_side`: the speed test depends on this app, and registers, when it is
 ready, the module that answers (`speedtest.for_preferences`).
@@ -11,12 +11,18 @@ from shotmedia.s3.config import BucketConfig
 
 
 class SpeedtestSide(Protocol):
-    """The answers of the speed test."""
+    """What the speed test does for Site Preferences."""
 
     def newest_tests(self, configurations: Iterable[BucketConfig]) -> dict[str, bool]:
         """Return by name whether the newest test of each configuration worked.
 
         One that has not been tested to the end in the place where it is now is left out.
+        """
+
+    def rename(self, old: str, new: str) -> None:
+        """Let results, links and measurements of the configuration `old` belong to `new`.
+
+        Called inside the transaction that saves the preferences.
         """
 
 

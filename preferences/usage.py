@@ -166,6 +166,30 @@ def would_move(renames: Mapping[str, str]) -> list[str]:
     ]
 
 
+def all_renames(
+    old: SitePreferences, new: SitePreferences, renames: Mapping[str, str]
+) -> dict[str, str]:
+    """Return `renames` with those that nobody has to be asked about, old name to new.
+
+    A configuration that no media depends on simply gets another name in S3 Configuration: the one
+    new name that is the same place is its name from now on.
+    """
+    before, after = parse(old).configurations, parse(new).configurations
+    kept, known = names_in(new.s3_configuration), names_in(old.s3_configuration)
+    found = dict(renames)
+    for name, config in before.items():
+        if name in kept or name in renames:
+            continue
+        same = [
+            other
+            for other, one in after.items()
+            if other not in known and one.fingerprint == config.fingerprint
+        ]
+        if len(same) == 1:
+            found[name] = same[0]
+    return found
+
+
 def names_in(text: str) -> list[str]:
     """Return the names in a stored S3 Configuration, [] when it cannot be read."""
     try:

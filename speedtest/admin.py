@@ -1,39 +1,56 @@
-"""The list of results in the admin: to look at and to delete, not to change."""
+"""Results of speed tests in Django's admin: there they can be deleted.
+
+They are listed and shown at /admin/speedtest/results/, and nowhere else.
+"""
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
+from speedtest.access import may_read
 from speedtest.models import SpeedTestRun
 
 
 @admin.register(SpeedTestRun)
 class SpeedTestRunAdmin(admin.ModelAdmin):
-    """Speed tests, newest first."""
+    """An entry of the index, and the page that asks before a result is deleted."""
 
-    list_display = (
-        "started_at",
-        "configuration",
-        "user",
-        "address",
-        "state",
-        "verdict_status",
-        "download",
-        "upload",
-    )
-    list_filter = ("configuration", "state", "verdict_status")
-    list_select_related = ("user",)
-    search_fields = ("configuration", "address", "user__username")
-    date_hierarchy = "started_at"
+    actions = None
 
-    @admin.display(description="Download, Mbit/s")
-    def download(self, run: SpeedTestRun) -> str:
-        """The download rate of a run."""
-        return _rate(run, "download")
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict | None = None
+    ) -> HttpResponse:
+        """Go to the one list of results."""
+        return self._go(request, "speedtest:results")
 
-    @admin.display(description="Upload, Mbit/s")
-    def upload(self, run: SpeedTestRun) -> str:
-        """The upload rate of a run."""
-        return _rate(run, "upload")
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict | None = None,
+    ) -> HttpResponse:
+        """Go to the result's page."""
+        return self._go(request, "speedtest:result", object_id)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: str) -> HttpResponse:
+        """Say that it was deleted, in the list of results."""
+        super().response_delete(request, obj_display, obj_id)
+        return redirect("speedtest:results")
+
+    def _go(self, request: HttpRequest, *where: str) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return redirect(*where)
+
+    def has_view_permission(self, request: HttpRequest, obj: SpeedTestRun | None = None) -> bool:
+        """Whoever may see the list of results."""
+        return may_read(request.user)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """As above, for the index."""
+        return may_read(request.user)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Tests are run, not typed in."""
@@ -43,7 +60,7 @@ class SpeedTestRunAdmin(admin.ModelAdmin):
         """A result stays what was measured."""
         return False
 
-
-def _rate(run: SpeedTestRun, direction: str) -> str:
-    rate = run.figures.get(direction, {}).get("mbps")
-    return "–" if rate is None else f"{rate:.1f}"
+    def has_delete_permission(self, request: HttpRequest, obj: SpeedTestRun | None = None) -> bool:
+        """Not while the test runs: nobody would clean up after it."""
+        running = obj is not None and obj.state == SpeedTestRun.State.RUNNING
+        return not running and super().has_delete_permission(request, obj)

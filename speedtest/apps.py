@@ -6,7 +6,7 @@ class SpeedtestConfig(AppConfig):
     verbose_name = "Speed test"
 
     def ready(self) -> None:
-        """Register who answers for speed tests to Site Preferences."""
+        """Register with Site Preferences."""
         from preferences import speedtest_side
         from speedtest import for_preferences
 

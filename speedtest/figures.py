@@ -65,9 +65,10 @@ TRIAL_NUMBERS = {
     "ms": "its time",
     "broken_off": "1 when part 2 was really broken off before it was repeated",
 }
-FLAGS = ("hidden", "offline", "buffered", "browser_bound")
-"""hidden: the tab was not in front; offline: the browser lost its network meanwhile; buffered:
-something took uploads in before S3 had them; browser_bound: above what a browser can measure."""
+FLAGS = ("hidden", "offline", "slept", "buffered", "browser_bound")
+"""hidden: the tab was not in front; offline: the browser lost its network meanwhile; slept: the
+computer was asleep, or the tab was frozen; buffered: something took uploads in before S3 had them;
+browser_bound: above what a browser can measure."""
 GRADES = ("A+", "A", "B", "C", "D", "F")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9+/=_.:-]{1,120}").fullmatch

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -17,6 +17,7 @@ from speedtest.models import SpeedTestInvitation
 from speedtest.views import for_admins
 
 LISTED = 100
+"""Links that are good for nothing any more; those that may still be used are all listed."""
 MOST_RUNS = 200
 
 
@@ -51,7 +52,7 @@ class InvitationForm(forms.Form):
 @for_admins
 @require_http_methods(["GET", "HEAD", "POST"])
 def listing(request: HttpRequest) -> HttpResponse:
-    """The newest links, and a form for another one."""
+    """The links, newest first, and a form for another one."""
     preferences, now = current_preferences(), timezone.now()
     form = InvitationForm(preferences, *([request.POST] if request.method == "POST" else []))
     if request.method == "POST" and form.is_valid():
@@ -67,7 +68,11 @@ def listing(request: HttpRequest) -> HttpResponse:
         )
         messages.success(request, f"The link for “{made.note}” is at the top of the list. Copy it.")
         return redirect("speedtest:invitations")
-    invitations = SpeedTestInvitation.objects.select_related("made_by")
+    invitations = SpeedTestInvitation.objects.select_related("made_by").annotate(used=Count("runs"))
+    # Django leaves a model's own order out where it counts.
+    invitations = invitations.order_by("-created_at")
+    usable = Q(revoked_at=None, expires_at__gt=now)
+    listed = [*invitations.filter(usable), *invitations.exclude(usable)[:LISTED]]
     context = {
         **admin.site.each_context(request),
         "title": "Send a speed test",
@@ -81,7 +86,7 @@ def listing(request: HttpRequest) -> HttpResponse:
                 "dead": why_dead(one, preferences, now, one.used),
                 "link": request.build_absolute_uri(path_of(one)),
             }
-            for one in invitations.annotate(used=Count("runs"))[:LISTED]
+            for one in sorted(listed, key=lambda one: one.created_at, reverse=True)
         ],
     }
     return render(request, "speedtest/invitations.html", context)

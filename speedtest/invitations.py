@@ -80,8 +80,8 @@ def verdict_by_link(
     if failed:
         return "fail", f"From there something fails: {failed[0]['message']}"
     if state != "done":
-        how = {"stopped": "was stopped", "left": "was left: the page was closed"}.get(state)
-        return "warn", f"The test {how or 'could not be finished'} before its end."
+        how = {"stopped": "was stopped before its end", "left": "was left: the page was closed"}
+        return "warn", f"The test {how.get(state, 'could not be finished')}."
     if left:
         return "warn", f"From there everything works, but: {left[0]['message']}"
     if any(one["status"] == "warn" for one in [*browser, *cleanup]):

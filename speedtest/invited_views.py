@@ -25,14 +25,22 @@ from shotmedia.middleware import allow_hosts
 from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from speedtest import replays, steps
 from speedtest.ending import current_plan as plan
-from speedtest.ending import end_left_behind, end_run
+from speedtest.ending import (
+    end_left,
+    end_left_behind,
+    end_out_of_reach,
+    end_run,
+    target_of_run,
+    tidy_if_ended,
+    told_late,
+)
 from speedtest.figures import clean_figures
 from speedtest.invitations import ASK, invitation_of, plain_result, verdict_by_link, why_dead
 from speedtest.models import SpeedTestInvitation, SpeedTestRun
 from speedtest.plan import most_bytes, most_seconds
 from speedtest.views import (
     ANSWERS,
-    CHANGED,
+    OVER,
     clean_findings,
     is_etag,
     is_upload_id,
@@ -105,7 +113,7 @@ def start(request: HttpRequest, invitation: SpeedTestInvitation) -> JsonResponse
                 409,
                 running=str(running.pk),
             )
-        end_run(running, target, now, state="left")
+        end_left(running, preferences, now)
     try:
         with transaction.atomic():
             # Locked, so that two tabs do not both run the last test.
@@ -139,15 +147,10 @@ def start(request: HttpRequest, invitation: SpeedTestInvitation) -> JsonResponse
 # --- Steps ----------------------------------------------------------------------------------
 
 
-def _running(
-    invitation: SpeedTestInvitation, run_id: UUID
-) -> tuple[SpeedTestRun, steps.Target | None]:
-    """The link's running test, and its target (None when it was changed meanwhile)."""
-    run = get_object_or_404(SpeedTestRun, pk=run_id, invitation=invitation, state="running")
-    target = steps.target_of(current_preferences(), run.configuration)
-    if target is not None and target.config.fingerprint != run.place:
-        target = None
-    return run, target
+def _own(invitation: SpeedTestInvitation, run_id: UUID) -> tuple[SpeedTestRun, steps.Target | None]:
+    """A test with this link, and its target (None when it was changed meanwhile)."""
+    run = get_object_or_404(SpeedTestRun, pk=run_id, invitation=invitation)
+    return run, target_of_run(run, current_preferences())
 
 
 def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]) -> View:
@@ -159,7 +162,9 @@ def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]
     def checked(
         request: HttpRequest, invitation: SpeedTestInvitation, run_id: UUID
     ) -> HttpResponse:
-        run, target = _running(invitation, run_id)
+        run, target = _own(invitation, run_id)
+        if run.state != SpeedTestRun.State.RUNNING:
+            return problem(OVER, 409)
         reason = why_dead(invitation, current_preferences(), timezone.now())
         if reason or target is None:
             return problem(f"{reason or 'The link was changed.'} {ASK}", 410)
@@ -186,6 +191,8 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
                     yield {"progress": "Preparing the test."}
         except (CredentialsUnavailable, Unreachable):
             yield {"problem": "The site cannot prepare the test just now. Try again later."}
+        finally:
+            tidy_if_ended(run, target)
 
     return json_lines(events())
 
@@ -197,14 +204,17 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
     what = body.get("what")
     if what not in replays.REPLAYS:
         return problem("There is nothing to repeat.")
-    finding = replays.replay(
-        target,
-        run.path,
-        origin_of(request),
-        what,
-        said=replays.said_by_s3(body.get("said")),
-        address=f"{run.address}/{128 if ':' in run.address else 32}",
-    )
+    try:
+        finding = replays.replay(
+            target,
+            run.path,
+            origin_of(request),
+            what,
+            said=replays.said_by_s3(body.get("said")),
+            address=f"{run.address}/{128 if ':' in run.address else 32}",
+        )
+    finally:
+        tidy_if_ended(run, target)
     _keep(run, finding.as_dict())
     return JsonResponse({"status": finding.status, "message": NOTED})
 
@@ -249,20 +259,27 @@ def _keep(run: SpeedTestRun, finding: dict[str, Any]) -> None:
 @require_POST
 def finish(request: HttpRequest, invitation: SpeedTestInvitation, run_id: UUID) -> JsonResponse:
     """End a test: {"state", "findings", "figures"}. Also when the link has died: it cleans up."""
-    run, target = _running(invitation, run_id)
+    run, target = _own(invitation, run_id)
     body = json_body(request)
     state = body.get("state") if body.get("state") in ANSWERS else "failed"
-    if target is None:
-        run.state, run.finished_at = "failed", timezone.now()
-        run.verdict_status, run.verdict = "warn", CHANGED
-        run.save()
+    if run.state == SpeedTestRun.State.LEFT:
+        # What could not be removed is for whoever made the link.
+        told_late(run, target)
+        return problem("This test was ended meanwhile: from another tab, or as it took too long.",
+                       409)  # fmt: skip
+    if run.state == SpeedTestRun.State.RUNNING and target is None:
+        end_out_of_reach(run, timezone.now(), "failed")
         return problem(f"What this link was made to test has been changed. {ASK}", 409)
-    findings, figures = clean_findings(body.get("findings")), clean_figures(body.get("figures"))
-    end_run(run, target, timezone.now(), state=state, findings=findings, figures=figures)
-    run.verdict_status, run.verdict = verdict_by_link(run.browser_findings, run.cleanup, state)
-    run.save(update_fields=["verdict_status", "verdict"])
+    if run.state == SpeedTestRun.State.RUNNING:
+        findings, figures = clean_findings(body.get("findings")), clean_figures(body.get("figures"))
+        end_run(run, target, timezone.now(), state=state, findings=findings, figures=figures)
+        run.verdict_status, run.verdict = verdict_by_link(run.browser_findings, run.cleanup, state)
+        run.save(update_fields=["verdict_status", "verdict"])
     browser_failed = any(one["status"] == "fail" for one in run.browser_findings)
     told = plain_result(
-        "fail" if browser_failed else "pass", state, run.figures, settings.SPEEDTEST_REVIEW_MBPS
+        "fail" if browser_failed else "pass",
+        run.state,
+        run.figures,
+        settings.SPEEDTEST_REVIEW_MBPS,
     )
     return JsonResponse({"told": told})

@@ -52,8 +52,7 @@ def _facts(run: SpeedTestRun) -> list[tuple[str, str]]:
         ("Bucket", f"s3://{run.bucket} in {run.region}"),
         ("Objects of the test", f"{run.path} below the configuration's prefix"),
         ("Person", run.who),
-        ("Address of the browser", run.address or "none"),
-        ("Browser", run.user_agent or "none"),
+        *_measured_by(run),
     ]
     found = {
         str(name): str(value)
@@ -62,6 +61,16 @@ def _facts(run: SpeedTestRun) -> list[tuple[str, str]]:
         for name, value in finding.get("facts") or ()
     }
     return list((dict(facts) | found).items())
+
+
+def _measured_by(run: SpeedTestRun) -> list[tuple[str, str]]:
+    if run.source == SpeedTestRun.Source.BROWSER:
+        return [
+            ("Address of the browser", run.address or "none"),
+            ("Browser", run.user_agent or "none"),
+        ]
+    asked = [("Asked for from", run.address)] if run.address else []
+    return [("Measured by", run.user_agent or run.get_source_display()), *asked]
 
 
 def _utc(moment: datetime | None) -> str:

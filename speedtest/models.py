@@ -175,8 +175,11 @@ class ReplicationLag(models.Model):
     stored_at = models.DateTimeField(db_index=True)
     """When the primary had the marker."""
     ended_at = models.DateTimeField(null=True)
+    missed_at = models.DateTimeField(null=True)
+    """When somebody last looked, and the marker was not in the replica yet."""
     seconds = models.FloatField(null=True)
-    """From `stored_at` to the look that found the marker in the replica."""
+    """From `stored_at` to the look that found the marker in the replica; None while it was not
+    found, and when nobody had watched for so long that it says nothing."""
     source_status = models.CharField(max_length=20, blank=True)
     """x-amz-replication-status of the marker on the primary, as last seen."""
     delay = models.PositiveIntegerField()

@@ -12,6 +12,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from speedtest.models import SpeedTestInvitation, SpeedTestRun
+from speedtest.plan import RUN_SECONDS
 from speedtest.words import mbps_text
 
 PAGE = 50
@@ -19,6 +20,8 @@ COMPARED_DAYS = 30
 LEAST_TO_COMPARE = 3
 DROP = 0.3
 """A rate that is lower than the median by more than this share is a drop."""
+DIRECTIONS = (("download", "Download"), ("upload", "Upload"))
+SPOILING = frozenset({"hidden", "offline", "slept"})
 
 
 def finished() -> QuerySet[SpeedTestRun]:
@@ -127,10 +130,23 @@ def _mark(text: str) -> tuple[datetime, UUID] | None:
 def compared(run: SpeedTestRun) -> list[dict[str, Any]]:
     """Each rate beside the median of the 30 days before: {"title", "text", "dropped"}.
 
-    Of the same configuration (and place of it) and office, tests that came to their end. What this
-    server measured is compared with what it measured before.
+    Of the same configuration (and place of it) and office, tests that came to their end and that
+    nothing spoiled. What this server measured is compared with what it measured before, and a
+    comparison, whose turns are short, with comparisons. A test that shared the line with another
+    one says so.
     """
+    return [*_with_earlier(run), *_beside(run)]
+
+
+def _with_earlier(run: SpeedTestRun) -> list[dict[str, Any]]:
+    measured = [one for one in DIRECTIONS if rate_of(run.figures, one[0]) is not None]
+    if spoiled(run.figures):
+        text = "Not compared, as something spoiled the figures; a note says what."
+        return [{"title": title, "text": text, "dropped": False} for _, title in measured]
+    compare = SpeedTestRun.Mode.COMPARE
+    alike = Q(mode=compare) if run.mode == compare else ~Q(mode=compare)
     earlier = SpeedTestRun.objects.filter(
+        alike,
         configuration=run.configuration,
         office=run.office,
         place=run.place,
@@ -139,12 +155,39 @@ def compared(run: SpeedTestRun) -> list[dict[str, Any]]:
         started_at__lt=run.started_at,
         started_at__gte=run.started_at - timedelta(days=COMPARED_DAYS),
     ).exclude(pk=run.pk)
-    figures = list(earlier.values_list("figures", flat=True))
+    figures = [one for one in earlier.values_list("figures", flat=True) if not spoiled(one)]
     return [
         {"title": title} | compare_rate(rate_of(run.figures, name), _rates(figures, name))
-        for name, title in (("download", "Download"), ("upload", "Upload"))
-        if rate_of(run.figures, name) is not None
+        for name, title in measured
     ]
+
+
+def _beside(run: SpeedTestRun) -> list[dict[str, Any]]:
+    """A sentence when another test measured over the same office's line meanwhile."""
+    if not run.office or run.finished_at is None:
+        return []
+    others = SpeedTestRun.objects.filter(
+        Q(finished_at=None) | Q(finished_at__gt=run.started_at),
+        office=run.office,
+        started_at__lt=run.finished_at,
+        started_at__gt=run.started_at - timedelta(seconds=RUN_SECONDS),
+    ).exclude(Q(pk=run.pk) | Q(mode=SpeedTestRun.Mode.QUICK))
+    if run.mode == SpeedTestRun.Mode.COMPARE:
+        # The other half of it.
+        others = others.exclude(mode=run.mode, user=run.user)
+    other = others.select_related("user", "invitation").order_by("started_at").first()
+    if other is None or not any(rate_of(run.figures, name) is not None for name, _ in DIRECTIONS):
+        return []
+    text = (
+        f"{other.who} tested “{other.configuration}” from the same office meanwhile, so the "
+        "figures of both may be low."
+    )
+    return [{"title": "At the same time", "text": text, "dropped": False}]
+
+
+def spoiled(figures: Mapping[str, Any]) -> bool:
+    """Whether the figures tell of the computer and not of the line."""
+    return not SPOILING.isdisjoint(figures.get("flags") or ())
 
 
 def compare_rate(rate: float, others: list[float]) -> dict[str, Any]:

@@ -8,21 +8,21 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from preferences.media_side import media_side
 from speedtest import results, words
+from speedtest.access import may_test
 from speedtest.models import SpeedTestRun
 from speedtest.trend import trend
-from speedtest.views import for_admins, row
+from speedtest.views import for_readers, row
 
 CHARTED = 200
 """The newest results of a list that its chart shows."""
 
 
-@for_admins
+@for_readers
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """Results newest first, filtered, a page at a time; with a chart of the rates."""
@@ -31,7 +31,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     shown, older = results.page_of(runs, request.GET.get("before", ""))
     charted = [
         (run.started_at, results.rate_of(run.figures, "download"),
-         results.rate_of(run.figures, "upload"), run)
+         results.rate_of(run.figures, "upload"),
+         ", ".join(filter(None, (run.configuration, run.office or run.browser))), run)
         for run in runs[:CHARTED]
     ]  # fmt: skip
     query = request.GET.copy()
@@ -50,9 +51,11 @@ def listing(request: HttpRequest) -> HttpResponse:
             "older": f"?{query.urlencode()}" if older else "",
             "newest": f"?{kept}" if request.GET.get("before") else "",
             "kept": f"?{kept}" if kept else "",
-            "chart": trend([point[:3] for point in charted]),
+            "chart": trend([point[:4] for point in charted]),
             "charted": [
-                _listed(run) for _, down, up, run in charted if down is not None or up is not None
+                _listed(run)
+                for _, down, up, _, run in charted
+                if down is not None or up is not None
             ],
         },
     )
@@ -62,12 +65,11 @@ def _listed(run: SpeedTestRun) -> dict[str, Any]:
     return row(run) | {
         "office": run.office,
         "browser": run.browser,
-        "url": reverse("speedtest:result", args=[run.pk]),
         "by_link": run.invitation_id is not None,
     }
 
 
-@for_admins
+@for_readers
 @require_safe
 def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """One result: figures in words, what it means for files, findings, and how it compares."""
@@ -77,6 +79,8 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
         **admin.site.each_context(request),
         "title": f"Speed test of “{run.configuration}”",
         "run": run,
+        "may_test": may_test(request.user),
+        "may_delete": request.user.has_perm("speedtest.delete_speedtestrun"),
         "listed": _listed(run),
         "lines": words.lines(run.figures),
         "times": words.file_times(run.figures, sizes, settings.SPEEDTEST_REVIEW_MBPS),
@@ -91,14 +95,14 @@ def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     return render(request, "speedtest/result.html", context)
 
 
-@for_admins
+@for_readers
 @require_safe
 def export_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The filtered list as CSV."""
     return _streamed(request, results.csv_lines, "text/csv; charset=utf-8", "csv")
 
 
-@for_admins
+@for_readers
 @require_safe
 def export_json(request: HttpRequest) -> StreamingHttpResponse:
     """The filtered list as JSON, with all figures."""

@@ -16,7 +16,7 @@ from preferences.snapshot import current_preferences
 from shotmedia.s3.probe import CHECKS
 from speedtest import server_run, steps
 from speedtest.background import in_background
-from speedtest.ending import current_plan, end_left_behind
+from speedtest.ending import current_plan, end_left_behind, running_of
 from speedtest.models import SpeedTestRun
 from speedtest.verdict import leading
 from speedtest.views import for_admins, json_body, mode_choice, origin_of, problem
@@ -54,7 +54,10 @@ def page(request: HttpRequest) -> HttpResponse:
 @for_admins
 @require_POST
 def start(request: HttpRequest) -> JsonResponse:
-    """Begin a run: {"configuration", "mode"}; answers how far it is, with where to ask again."""
+    """Begin a run: {"configuration", "mode", "end": id of a test to end first}.
+
+    Answers how far it is, with where to ask again.
+    """
     body = json_body(request)
     name, mode, preferences = body.get("configuration"), body.get("mode"), current_preferences()
     target = steps.target_of(preferences, name) if isinstance(name, str) else None
@@ -62,7 +65,9 @@ def start(request: HttpRequest) -> JsonResponse:
         return problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if mode not in MODES:
         return problem("“mode” must be quick, standard or thorough.")
-    end_left_behind(preferences, timezone.now())
+    now = timezone.now()
+    end_left_behind(preferences, now)
+    running_of(request.user, name, body.get("end"), preferences, now)
     try:
         run = server_run.begin(
             target,
@@ -74,7 +79,7 @@ def start(request: HttpRequest) -> JsonResponse:
             user_agent="this server",
         )
     except server_run.AlreadyRunning as error:
-        return problem(f"You have one already: {error}", 409)
+        return problem(f"You have one already: {error}", 409, running=str(error.run.pk))
     origin, stopping = origin_of(request), threading.Event()
     in_background(
         lambda: server_run.execute(

@@ -11,8 +11,9 @@ SERIES = ("download", "upload")
 TIMES = 5
 RATES = 4
 
-Point = tuple[datetime, float | None, float | None]
-"""When, download and upload in Mbit/s; None: not measured."""
+Point = tuple[datetime, float | None, float | None, str]
+"""When, download and upload in Mbit/s (None: not measured), and of what: only points of the same
+thing are joined by a line."""
 
 
 def trend(points: Sequence[Point]) -> dict[str, Any] | None:
@@ -20,14 +21,17 @@ def trend(points: Sequence[Point]) -> dict[str, Any] | None:
 
     {"width", "height", "left", "right", "bottom", "rates": [{"y", "text"}],
     "times": [{"x", "text", "anchor"}],
-    "series": [{"name", "path", "points": [{"x", "y", "title"}]}]}
+    "series": [{"name", "path", "points": [{"x", "y", "title", "of"}]}]}
     """
-    measured = sorted(point for point in points if point[1] is not None or point[2] is not None)
+    measured = sorted(
+        (point for point in points if point[1] is not None or point[2] is not None),
+        key=lambda point: point[0],
+    )
     if len(measured) < 2:
         return None
     first, last = measured[0][0], measured[-1][0]
     span = max(last - first, timedelta(seconds=1))
-    top = nice_top(max(rate for _, *rates in measured for rate in rates if rate is not None))
+    top = nice_top(max(rate for point in measured for rate in point[1:3] if rate is not None))
 
     def x_of(moment: datetime) -> float:
         return round(LEFT + (moment - first) / span * (WIDTH - LEFT - RIGHT), 1)
@@ -41,13 +45,14 @@ def trend(points: Sequence[Point]) -> dict[str, Any] | None:
             {
                 "x": x_of(point[0]),
                 "y": y_of(point[number]),
-                "title": f"{name} {point[number]:.1f} Mbit/s, {point[0]:%Y-%m-%d %H:%M}",
+                "title": f"{name} {point[number]:.1f} Mbit/s, {point[0]:%Y-%m-%d %H:%M}"
+                + (f", {point[3]}" if point[3] else ""),
+                "of": point[3],
             }
             for point in measured
             if point[number] is not None
         ]
-        path = "M" + " L".join(f"{one['x']} {one['y']}" for one in found) if found else ""
-        series.append({"name": name, "path": path, "points": found})
+        series.append({"name": name, "path": _path(found), "points": found})
     rates = [top * number / RATES for number in range(RATES + 1)]
     moments = [first + span * number / (TIMES - 1) for number in range(TIMES)]
     return {
@@ -63,6 +68,14 @@ def trend(points: Sequence[Point]) -> dict[str, Any] | None:
         ],
         "series": series,
     }
+
+
+def _path(points: Sequence[dict[str, Any]]) -> str:
+    """A line for each thing that was measured."""
+    lines: dict[str, list[str]] = {}
+    for one in points:
+        lines.setdefault(one["of"], []).append(f"{one['x']} {one['y']}")
+    return " ".join("M" + " L".join(line) for line in lines.values())
 
 
 def _form(span: timedelta) -> str:

@@ -34,16 +34,18 @@ def verdict(
     failure = _failure(server, browser)
     if failure:
         return failure
+    left = _failed(cleanup)
+    also = f" But: {_short(left[0])}" if left else ""
     if state == "stopped":
-        return "warn", "The test was stopped before its end; nothing had failed so far."
+        return "warn", f"The test was stopped before its end; nothing had failed so far.{also}"
     if state == "left":
         what = "The page was closed" if by_browser else "The process that ran it ended"
-        return "warn", f"{what} before the end; nothing had failed so far."
+        how = f"{what} before the end, or the test was ended from elsewhere"
+        return "warn", f"{how}; nothing had failed so far.{also}"
     if state == "failed":
-        return "fail", "The checks passed, but the measurement could not be finished."
+        return "fail", f"The test could not be finished; nothing had failed before.{also}"
     if by_browser and not _worked(browser):
         return "warn", "This server reaches the bucket; the browser was not tested."
-    left = _failed(cleanup)
     if left:
         return "warn", f"Everything works, except that {left[0]['message'][:1].lower()}" + (
             left[0]["message"][1:]

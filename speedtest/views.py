@@ -30,8 +30,17 @@ from shotmedia.s3.probe import CHECKS
 from shotmedia.s3.probe_judgements import REGION_FACT, Finding
 from shotmedia.s3.probe_record import redacted
 from speedtest import replays, steps
+from speedtest.access import Person, may_read, may_test
 from speedtest.ending import current_plan as plan
-from speedtest.ending import end_left_behind, end_run
+from speedtest.ending import (
+    end_left_behind,
+    end_out_of_reach,
+    end_run,
+    running_of,
+    target_of_run,
+    tidy_if_ended,
+    told_late,
+)
 from speedtest.figures import clean_figures, number_of
 from speedtest.it_report import it_report
 from speedtest.models import SpeedTestRun
@@ -45,7 +54,7 @@ from speedtest.verdict import leading
 from speedtest.words import file_times
 
 HISTORY = 20
-"""Results that the page lists; the admin's list has all."""
+"""Results that the page lists; the page of results has all."""
 ANSWERS = ("done", "stopped", "failed", "left")
 BROWSER_CHECKS = ("context", "reach", "get", "put", "readback", "range", "multipart", "measure")
 STATUSES = ("pass", "warn", "fail", "skip")
@@ -56,11 +65,20 @@ View = Callable[..., HttpResponse]
 def for_admins(view: View) -> View:
     """Let staff in who may change Site Preferences; others get 403 (anonymous: log in first)."""
 
+    why = "Speed tests are for admins who may change Site Preferences."
+    return _for(view, may_test, why)
+
+
+def for_readers(view: View) -> View:
+    """Let in who may see results; others get 403 (anonymous: log in first)."""
+    return _for(view, may_read, "Results of speed tests are for admins.")
+
+
+def _for(view: View, allowed: Callable[[Person], bool], why: str) -> View:
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        user = request.user
-        if not (user.is_staff and user.has_perm("preferences.change_sitepreferences")):
-            raise PermissionDenied("Speed tests are for admins who may change Site Preferences.")
+        if not allowed(request.user):
+            raise PermissionDenied(why)
         return view(request, *args, **kwargs)
 
     return never_cache(checked)
@@ -75,7 +93,8 @@ def page(request: HttpRequest) -> HttpResponse:
     """The page. It may call the configurations' hosts, and no others."""
     preferences = current_preferences()
     options = [_option(preferences, config) for config in preferences.configurations.values()]
-    chosen = request.GET.get("configuration", "")
+    # A result may be of a configuration without its endpoint, which is for comparisons only.
+    chosen = request.GET.get("configuration", "").removesuffix(steps.REGIONAL)
     if chosen not in preferences.configurations:
         chosen = preferences.primary.name if preferences.primary else ""
     current = plan()
@@ -146,6 +165,7 @@ def row(run: SpeedTestRun) -> dict[str, Any]:
         "configuration": run.configuration,
         "who": run.who,
         "address": run.address,
+        "url": reverse("speedtest:result", args=[run.pk]),
         "status": run.verdict_status,
         "verdict": run.verdict,
         "download": _mbps(figures.get("download")),
@@ -198,16 +218,15 @@ def start(request: HttpRequest) -> JsonResponse:
         return problem(f"There is no configuration “{name}” in Site Preferences. Reload the page.")
     if body.get("mode") not in SpeedTestRun.Mode.values:
         return problem("“mode” must be quick, standard or thorough.")
-    end_left_behind(current_preferences(), timezone.now())
-    running = SpeedTestRun.objects.filter(
-        user=request.user, configuration=name, state="running"
-    ).first()
-    if running is not None and body.get("end") == str(running.pk):
-        end_run(running, target, timezone.now(), state="left")
-    elif running is not None:
+    preferences, now = current_preferences(), timezone.now()
+    end_left_behind(preferences, now)
+    running = running_of(request.user, name, body.get("end"), preferences, now)
+    if running is not None:
+        by_server = running.source == SpeedTestRun.Source.SERVER
+        where = "from this server" if by_server else "perhaps in another tab"
         return problem(
             f"You have a test of “{name}” running since "
-            f"{timezone.localtime(running.started_at):%H:%M:%S}, perhaps in another tab.",
+            f"{timezone.localtime(running.started_at):%H:%M:%S}, {where}.",
             409,
             running=str(running.pk),
         )
@@ -233,17 +252,16 @@ def start(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"run": str(run.pk), "urls": steps_urls, "plan": plan(run.mode)})
 
 
-def _running(request: HttpRequest, run_id: UUID) -> tuple[SpeedTestRun, steps.Target | None]:
-    """A person's own running test, and its target (None when the configuration is gone)."""
-    run = get_object_or_404(SpeedTestRun, pk=run_id, user=request.user, state="running")
-    target = steps.target_of(current_preferences(), run.configuration)
-    # A configuration that was pointed elsewhere meanwhile is another place.
-    if target is not None and target.config.fingerprint != run.place:
-        target = None
-    return run, target
+def _own(request: HttpRequest, run_id: UUID) -> tuple[SpeedTestRun, steps.Target | None]:
+    """A person's own test in a browser, and its target (None when the configuration is gone)."""
+    run = get_object_or_404(
+        SpeedTestRun, pk=run_id, user=request.user, source=SpeedTestRun.Source.BROWSER
+    )
+    return run, target_of_run(run, current_preferences())
 
 
 CHANGED = "The configuration was changed while the test ran. Reload the page and start again."
+OVER = "This test was ended meanwhile."
 
 
 def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]) -> View:
@@ -253,7 +271,9 @@ def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]
     @require_POST
     @wraps(view)
     def checked(request: HttpRequest, run_id: UUID) -> HttpResponse:
-        run, target = _running(request, run_id)
+        run, target = _own(request, run_id)
+        if run.state != SpeedTestRun.State.RUNNING:
+            return problem(OVER, 409)
         if target is None:
             return problem(CHANGED, 409)
         try:
@@ -311,6 +331,9 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
             yield from steps.prepare(target, run.path, current, measure=measure)
         except (CredentialsUnavailable, Unreachable) as error:
             yield {"problem": f"The site cannot sign links: {error.message}"}
+        finally:
+            # A page that was told to stop does not wait for this.
+            tidy_if_ended(run, target)
 
     return json_lines(events())
 
@@ -328,14 +351,17 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
         return JsonResponse(replays.view_of_host(target))
     if what not in replays.REPLAYS:
         return problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
-    finding = replays.replay(
-        target,
-        run.path,
-        origin_of(request),
-        what,
-        said=replays.said_by_s3(body.get("said")),
-        address=f"{run.address}/{128 if ':' in run.address else 32}",
-    )
+    try:
+        finding = replays.replay(
+            target,
+            run.path,
+            origin_of(request),
+            what,
+            said=replays.said_by_s3(body.get("said")),
+            address=f"{run.address}/{128 if ':' in run.address else 32}",
+        )
+    finally:
+        tidy_if_ended(run, target)
     return JsonResponse(finding.as_dict())
 
 
@@ -375,23 +401,27 @@ def is_etag(value: Any) -> bool:
 @for_admins
 @require_POST
 def finish(request: HttpRequest, run_id: UUID) -> JsonResponse:
-    """End a test: {"state", "findings", "figures"}. Removes its objects, and stores the result."""
-    run, target = _running(request, run_id)
+    """End a test: {"state", "findings", "figures"}. Removes its objects, and stores the result.
+
+    Once more asked, because the answer was lost, it answers the same.
+    """
+    run, target = _own(request, run_id)
     body = json_body(request)
     state = body.get("state") if body.get("state") in ANSWERS else "failed"
-    if target is None:
-        run.state, run.finished_at = "failed", timezone.now()
-        run.verdict_status, run.verdict = "warn", CHANGED
-        run.save()
-        return problem(CHANGED, 409)
-    end_run(
-        run,
-        target,
-        timezone.now(),
-        state=state,
-        findings=clean_findings(body.get("findings")),
-        figures=clean_figures(body.get("figures")),
-    )
+    if run.state == SpeedTestRun.State.LEFT:
+        return problem(told_late(run, target), 409)
+    if run.state == SpeedTestRun.State.RUNNING and target is None:
+        end_out_of_reach(run, timezone.now(), "failed")
+        return problem(f"{run.verdict} Reload the page and start again.", 409)
+    if run.state == SpeedTestRun.State.RUNNING:
+        end_run(
+            run,
+            target,
+            timezone.now(),
+            state=state,
+            findings=clean_findings(body.get("findings")),
+            figures=clean_figures(body.get("figures")),
+        )
     return JsonResponse(
         {
             "verdict": {"status": run.verdict_status, "text": run.verdict},
@@ -467,7 +497,7 @@ def _clean_requests(value: Any) -> list[dict[str, Any]]:
 # --- For IT ---------------------------------------------------------------------------------
 
 
-@for_admins
+@for_readers
 @require_safe
 def report(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """A test as one text for IT or AWS support; anybody's test, as the list of results."""

@@ -16,6 +16,7 @@ SMALL = {"small_get": "Small files, download", "small_put": "Small files, upload
 FLAG_WORDS = {
     "hidden": "The tab was hidden for a while; the figures may be low.",
     "offline": "The browser lost its network for a while; the figures are a mixture.",
+    "slept": "The computer was asleep for a while; the figures are a mixture.",
     "buffered": "A proxy, antivirus or VPN takes uploads in before S3 has them.",
     "browser_bound": "Above 2 Gbit/s the browser is the bound.",
 }
@@ -121,7 +122,9 @@ def file_time(size: int, figures: Mapping[str, Any], direction: str) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Seconds for people: "3.6 s", "35 s", "1 min 27 s", "2 h 5 min"."""
+    """Seconds for people: "under 0.1 s", "3.6 s", "35 s", "1 min 27 s", "2 h 5 min"."""
+    if seconds < 0.1:
+        return "under 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -499,7 +499,7 @@ class _Probe:
                 "fail",
                 f"S3 says the object has {size} bytes; {self.sample.size} were uploaded.",
                 *about(reply),
-                fix="Something between this server and S3 changes bodies: exempt the S3 host.",
+                fix=self._bodies_changed(),
             )
         etag = reply.headers.get("ETag", "no ETag")
         return Outcome("pass", f"{size} bytes, ETag {etag}.", *about(reply))
@@ -525,6 +525,7 @@ class _Probe:
                 "fail",
                 f"{len(reply.body)} bytes came back instead of {self.sample.size}.",
                 *about(reply),
+                fix=self._bodies_changed(),
             )
         self.downloaded = reply.body
         return Outcome("pass", f"{len(reply.body)} bytes came back.", *about(reply))
@@ -576,6 +577,7 @@ class _Probe:
                 "fail",
                 f"100 bytes were asked for; {len(reply.body)} came, with Content-Range “{range_}”.",
                 *about(reply),
+                fix=self._bodies_changed(),
             )
         return Outcome("pass", f"206 with {range_}.", *about(reply))
 
@@ -588,10 +590,15 @@ class _Probe:
                 "fail",
                 "The bytes that came back are not the bytes that were sent.",
                 "GetObject",
-                fix="A proxy or antivirus between this server and S3 changes bodies: exempt "
-                f"{self.plain.endpoint.host} from inspection.",
+                fix=self._bodies_changed(),
             )
         return Outcome("pass", "SHA-256 is the same.", "GetObject")
+
+    def _bodies_changed(self) -> str:
+        return (
+            "A proxy or antivirus between this server and S3 changes what passes: exempt "
+            f"{self.plain.endpoint.host} from inspection."
+        )
 
     def _check_multipart(self) -> Outcome:
         path = f"{self.path}server-multipart.bin"

@@ -244,7 +244,12 @@ def explain_tls(config: BucketConfig, host: str, error: ssl.SSLError, issuer: st
             "with the issuer's certificate.",
         )
     return Outcome(
-        "fail", f"The TLS handshake with {host} failed: {reason}.", "TLS handshake", code
+        "fail",
+        f"The TLS handshake with {host} failed: {reason}.",
+        "TLS handshake",
+        code,
+        fix="Look for a proxy or a firewall that breaks TLS on the way, and whether the endpoint "
+        "really speaks https.",
     )
 
 
@@ -435,7 +440,13 @@ def explain_refusal(
             paste=corrected_entry(config, region=reply.region) if reply.region else "",
             paste_title=ENTRY,
         )
-    return Outcome("fail", f"S3 would not {doing}. {said}", *asked)
+    return Outcome(
+        "fail",
+        f"S3 would not {doing}. {said}",
+        *asked,
+        fix="Look S3's code up in its list of error responses; with the request id, AWS support "
+        "finds the request.",
+    )
 
 
 RESOURCE_DENY = "explicit deny in a resource-based policy"

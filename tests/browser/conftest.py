@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -47,6 +49,20 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=installed, args=CHROMIUM_OPTIONS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _everything_answered(live_server) -> Iterator[None]:
+    """Let the server's threads end before the database is dropped.
+
+    Each closes its connection to it; PostgreSQL drops no database that somebody is connected to.
+    The browser has hung up by then, but they may not have noticed yet.
+    """
+    yield
+    until = time.monotonic() + 5
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(max(0, until - time.monotonic()))
 
 
 @pytest.fixture

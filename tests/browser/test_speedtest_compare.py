@@ -1,6 +1,7 @@
 """The page “Compare” in Chromium, against the embedded S3."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from preferences.models import User
@@ -63,6 +64,7 @@ def test_stop_ends_both_and_leaves_nothing(site, page_as, admin):
     expect(page.locator("#phase")).to_contain_text("of 8)", timeout=30_000)
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Compare")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("alert")).to_contain_text("Stopped. What it had made was removed")
     assert {run.state for run in SpeedTestRun.objects.all()} == {"stopped"}
     assert all(left(site, run) == [] for run in SpeedTestRun.objects.all())
 
@@ -83,3 +85,35 @@ def test_two_that_are_the_same(page_as, admin):
     page.get_by_label("B", exact=True).select_option("main")
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("alert")).to_contain_text("Choose two different ones.")
+
+
+def test_a_test_in_the_way_may_be_ended(site, page_as, admin):
+    SpeedTestRun.objects.create(
+        user=admin, configuration="sydney", place="0" * 16, started_at=timezone.now()
+    )
+    page = page_as(admin)
+    page.goto("/admin/speedtest/compare")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#problem")).to_contain_text("You have a test of “sydney” running")
+    main = SpeedTestRun.objects.get(configuration="main")
+    assert (main.state, main.verdict_status) == ("stopped", "warn")
+    page.get_by_role("button", name="End that test and compare").click()
+    expect(page.locator("#verdict")).to_contain_text("Download: ", timeout=60_000)
+    expect(page.locator("#problem")).to_be_empty()
+    assert not SpeedTestRun.objects.filter(state="running").exists()
+
+
+def test_a_hidden_tab_is_flagged(site, page_as, admin):
+    page = page_as(admin)
+    page.goto("/admin/speedtest/compare")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#phase")).to_contain_text("of 8)", timeout=30_000)
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", {get: () => true, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+            delete document.hidden;
+        }"""
+    )
+    expect(page.locator("#notes")).to_contain_text("The tab was hidden", timeout=60_000)
+    assert all("hidden" in run.figures["flags"] for run in SpeedTestRun.objects.all())

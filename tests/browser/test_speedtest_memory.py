@@ -138,6 +138,27 @@ def test_a_running_test_of_the_same_link_can_be_ended(
     assert sorted(SpeedTestRun.objects.values_list("state", flat=True)) == ["done", "left"]
 
 
+def test_a_result_that_could_not_be_sent_is_sent_again(
+    visitor: Page, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    visitor.goto(path_of(invite(admin)))
+    visitor.get_by_role("button", name="Start the test").click()
+    expect(visitor.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    visitor.route("**/finish", lambda route: route.abort())
+    visitor.get_by_role("button", name="Stop").click()
+    expect(visitor.locator("#problem")).to_contain_text("The result has not been sent yet.")
+    visitor.unroute("**/finish")
+    again = visitor.get_by_role("button", name="Send it again")
+    expect(again).to_be_focused()
+    again.click()
+    expect(visitor.locator("#verdict")).to_contain_text("stopped")
+    expect(visitor.locator("#problem")).to_be_empty()
+    assert SpeedTestRun.objects.get().figures["idle_median_ms"] > 0
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_an_admin_makes_a_link_and_finds_the_results(

@@ -327,6 +327,9 @@ def test_nothing_is_sent_before_the_script_is_there(
     expect(start).to_be_disabled()
     start.click(force=True)
     assert page.url.endswith(address)
+    page.unroute_all()
+    page.reload()
+    expect(start).to_be_enabled()
 
 
 def test_a_hidden_tab_and_a_lost_network_are_flagged(
@@ -408,6 +411,82 @@ def test_a_second_tab_is_told_and_may_take_over(
     assert set(SpeedTestRun.objects.values_list("state", flat=True)) == {"left", "done"}
     expect(first.locator("#problem")).to_contain_text("ended from another tab")
     expect(first.locator("#start")).to_be_visible()
+
+
+def test_the_first_tab_stops_as_soon_as_the_second_has_begun(
+    page_as: PageAs, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    first = open_page(page_as, admin, "main", "Standard")
+    first.get_by_role("button", name="Start", exact=True).click()
+    expect(first.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    second = first.context.new_page()
+    choose(second, "main", "Standard")
+    second.get_by_role("button", name="Start", exact=True).click()
+    second.get_by_role("button", name="End that test").click()
+    # The second one runs for ten minutes: nobody waits for its end.
+    expect(first.locator("#problem")).to_contain_text("ended from another tab")
+    expect(second.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    second.get_by_role("button", name="Stop").click()
+    expect(second.locator("#verdict")).to_contain_text("stopped")
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+def test_a_stop_while_the_test_begins_is_heard(page_as: PageAs, site: Site, admin: User) -> None:
+    page = open_page(page_as, admin, "main", "Standard")
+    # Pressed while the site is asked to begin, as the first thing that it hears of the test.
+    page.evaluate(
+        """() => {
+            const asked = fetch;
+            window.fetch = (url, ...more) => {
+                if (url.endsWith("/runs")) document.getElementById("stop").click();
+                return asked(url, ...more);
+            };
+        }"""
+    )
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#verdict")).to_contain_text("stopped")
+    assert SpeedTestRun.objects.get().state == "stopped"
+
+
+def test_a_session_that_ends_meanwhile_loses_no_result(
+    page_as: PageAs, site: Site, admin: User, settings
+) -> None:
+    settings.SPEEDTEST_PLAN = SHORT | LONG
+    site.emulator.faults(MAIN, **SLOW)
+    page = open_page(page_as, admin, "main", "Standard")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#gauge")).to_contain_text("Mbit/s", timeout=30_000)
+    page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.get_by_role("button", name="Stop").click()
+    problem = page.locator("#problem")
+    expect(problem).to_contain_text("You are no longer logged in. Log in again in another tab")
+    expect(page.locator("#verdict")).to_contain_text("not stored yet")
+    again = page.get_by_role("button", name="Clean up and store the result")
+    expect(again).to_be_focused()
+    assert SpeedTestRun.objects.get().state == "running"
+    other = page.context.new_page()
+    other.goto("/login/")
+    other.get_by_label("Username").fill("ada")
+    other.get_by_label("Password").fill("secret")
+    other.keyboard.press("Enter")
+    other.wait_for_url(lambda url: "/login/" not in url)
+    again.click()
+    expect(page.locator("#verdict")).to_contain_text("The test was stopped before its end")
+    expect(problem).to_be_empty()
+    run = SpeedTestRun.objects.get()
+    assert run.state == "stopped"
+    assert run.figures["idle_median_ms"] > 0
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+
+
+def test_a_page_that_comes_back_begins_anew(page_as: PageAs, site: Site, admin: User) -> None:
+    page = open_page(page_as, admin, "main", "Quick")
+    page.evaluate("window.before = true")
+    with page.expect_navigation():
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    assert page.evaluate("window.before") is None
 
 
 @pytest.mark.parametrize("width", [360, 1280])

@@ -1,6 +1,7 @@
 """The page “From this server” in Chromium: the run goes on in the background."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from preferences.models import User
@@ -45,3 +46,17 @@ def test_stop(site, page_as, admin):
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#verdict")).to_contain_text("stopped", timeout=60_000)
     assert left(site, SpeedTestRun.objects.get()) == []
+
+
+def test_a_test_in_the_way_may_be_ended(site, page_as, admin):
+    SpeedTestRun.objects.create(
+        user=admin, configuration="main", place="0" * 16, started_at=timezone.now()
+    )
+    page = page_as(admin)
+    page.goto("/admin/speedtest/server")
+    page.get_by_role("radio", name="Quick").check()
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("#problem")).to_contain_text("A test of “main” is running since")
+    page.get_by_role("button", name="End that test and start this one").click()
+    expect(page.locator("#verdict")).to_contain_text("Everything works", timeout=60_000)
+    assert set(SpeedTestRun.objects.values_list("state", flat=True)) == {"left", "done"}

@@ -66,10 +66,10 @@ GET = PREFERENCES | {
     "media_mediafile_change": (403, 403, 200, 403, 200),
     "media_mediafile_history": (403, 403, 200, 403, 200),
     "media_mediafile_delete": (403, 403, 403, 403, 403),
-    "speedtest_speedtestrun_changelist": (403, 403, 200, 403, 200),
+    "speedtest_speedtestrun_changelist": (403, 403, 302, 302, 302),
     "speedtest_speedtestrun_add": (403, 403, 403, 403, 403),
-    "speedtest_speedtestrun_change": (403, 403, 200, 403, 200),
-    "speedtest_speedtestrun_history": (403, 403, 200, 403, 200),
+    "speedtest_speedtestrun_change": (403, 403, 302, 302, 302),
+    "speedtest_speedtestrun_history": (403, 403, 200, 200, 200),
     "speedtest_speedtestrun_delete": (403, 403, 403, 403, 200),
 }
 OUTSIDE = {

@@ -359,22 +359,6 @@ def test_a_media_file_that_does_not_exist(site, as_person):
     assert (answer.status_code, answer.json()["error"]) == (404, "not-found")
 
 
-@pytest.mark.parametrize(
-    ("query", "configuration", "status"),
-    [("", None, 404), ("?source=replica", "main", 400), ("", "gone", 503)],
-)
-def test_a_page_that_says_what_is_wrong_is_guarded_as_any_other(
-    site, as_person, query, configuration, status
-):
-    client, pk = as_person("yes"), 12345
-    if configuration:
-        pk = site.media_file(age=10, configuration=configuration).pk
-    response = client.get(f"/media/{pk}/download{query}")
-    assert response.status_code == status
-    assert "default-src 'none'" in response["Content-Security-Policy"]
-    assert response["X-Content-Type-Options"] == "nosniff"
-
-
 # --- Who may --------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import signal
 from datetime import timedelta
 
 import pytest
@@ -157,6 +159,27 @@ def test_an_interrupt_removes_what_was_made(site: Site, monkeypatch):
     assert left(site, run) == []
 
 
+def test_a_time_limit_of_cron_leaves_nothing_either(site: Site, monkeypatch):
+    def terminate(*args: object, **options: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("The signal was not heard.")
+
+    def unheard(*args: object) -> None:
+        """What the process would die of."""
+
+    before = signal.signal(signal.SIGTERM, unheard)
+    try:
+        monkeypatch.setattr(server_run.phases, "small_files", terminate)
+        code, _, said = speedtest("main")
+        assert signal.getsignal(signal.SIGTERM) is unheard
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (code, said[:9]) == (130, "Stopped. ")
+    run = SpeedTestRun.objects.get()
+    assert run.state == "stopped"
+    assert left(site, run) == []
+
+
 def test_one_at_a_time(site: Site):
     SpeedTestRun.objects.create(
         configuration="main",
@@ -256,6 +279,17 @@ def test_a_comparison_in_words(site: Site):
     assert code == 0
     assert out.startswith("Download: ")
     assert out.count(" pairs)") == len(out.splitlines())
+
+
+def test_a_comparison_that_cannot_begin_keeps_neither_busy(site: Site):
+    SpeedTestRun.objects.create(
+        configuration="sydney", place="0" * 16, source="command", started_at=timezone.now(),
+        seen_at=timezone.now(),
+    )  # fmt: skip
+    code, _, said = speedtest("--compare", "main", "sydney")
+    assert code == 1
+    assert "A test of “sydney” is running" in said
+    assert SpeedTestRun.objects.get(configuration="main").state == "stopped"
 
 
 def test_a_target_that_refuses_fails_the_comparison(site: Site):

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from preferences.models import User
 from preferences.snapshot import current_preferences
+from speedtest import invitation_views
 from speedtest.invitations import path_of, plain_result, token_of, verdict_by_link
 from speedtest.models import SpeedTestInvitation, SpeedTestRun
 from tests.functional.conftest import MAIN, Site
@@ -149,6 +150,18 @@ def test_an_admin_makes_copies_and_revokes_a_link(admin: Client, ada: User, site
     assert Client().get(path_of(made)).status_code == 410
 
 
+def test_a_link_that_may_still_be_used_is_listed_however_old(
+    admin: Client, ada: User, anna: SpeedTestInvitation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitation_views, "LISTED", 1)
+    for number in range(1, 4):
+        made = timezone.now() + timedelta(minutes=number)
+        invite(ada, note=f"dead {number}", created_at=made, revoked_at=made)
+    page = admin.get(LIST).content.decode()
+    assert page.index("dead 3") < page.index(path_of(anna))
+    assert "dead 2" not in page
+
+
 @pytest.mark.parametrize(
     "wrong", [{"note": "  "}, {"configuration": "nowhere"}, {"days": "365"}, {"max_runs": "0"}]
 )
@@ -198,8 +211,11 @@ def point_elsewhere(link: SpeedTestInvitation, site: Site) -> None:
 
 
 def remove_configuration(link: SpeedTestInvitation, site: Site) -> None:
-    renamed = site.values["s3_configuration"].replace('"main"', '"new"')
-    site.prefer(s3_configuration=renamed, storage_location="new")
+    left = json.loads(site.values["s3_configuration"])
+    del left["main"]
+    site.prefer(
+        s3_configuration=json.dumps(left), storage_location="sydney", s3_bucket_for_replication=""
+    )
 
 
 WAYS = {
@@ -284,6 +300,29 @@ def test_one_running_test_for_each_link(anna: SpeedTestInvitation, ada: User, si
         SpeedTestRun.objects.create(
             invitation=anna, configuration="main", place="", started_at=timezone.now()
         )
+
+
+def test_a_test_that_another_tab_has_ended_is_told_in_plain_words(
+    anna: SpeedTestInvitation, site: Site
+) -> None:
+    visitor = Client()
+    first = begin(visitor, anna).json()
+    run = SpeedTestRun.objects.get()
+    begin(visitor, anna, end=first["run"])
+    key = f"shotmedia/{run.path}browser/up-0-131072.bin"
+    site.emulator.s3(MAIN).put_object(Bucket=MAIN, Key=key, Body=b"late")
+    answer = post(visitor, first["urls"]["finish"], {"state": "done"})
+    assert answer.status_code == 409
+    assert "ended meanwhile: from another tab" in answer.json()["message"]
+    stored = site.emulator.s3(MAIN).list_objects_v2(Bucket=MAIN, Prefix=f"shotmedia/{run.path}")
+    assert stored["KeyCount"] == 0
+
+
+def test_an_end_that_is_told_again_is_answered_again(anna: SpeedTestInvitation) -> None:
+    visitor = Client()
+    finish = begin(visitor, anna).json()["urls"]["finish"]
+    first = post(visitor, finish, {"state": "stopped"}).json()
+    assert post(visitor, finish, {"state": "done"}).json() == first
 
 
 def test_who_is_logged_in_runs_one_test_of_a_configuration(

@@ -11,6 +11,7 @@ from preferences.models import User
 from preferences.snapshot import current_preferences
 from speedtest import lag as lags
 from speedtest.models import ReplicationLag
+from speedtest.sweep import sweep
 from tests.functional.conftest import MAIN, SYDNEY, Site
 
 URLS = ("lag", "lag_start", "lag_look", "lag_stop")
@@ -82,8 +83,10 @@ def test_the_time_from_primary_to_replica_is_measured_and_both_copies_go(site, a
 
 def test_a_delay_that_is_too_short_is_to_be_raised(site, ada, clock):
     lag = begin(ada, clock)
+    clock.sleep(95)
+    look(lag, clock)
     site.emulator.replicate_due(everything=True)
-    clock.sleep(100)
+    clock.sleep(5)
     assert "Raise it to 210 s" in look(lag, clock).message
 
 
@@ -118,7 +121,73 @@ def test_a_replica_that_is_down_is_asked_again(site, ada, clock):
 def test_configurations_that_were_pointed_elsewhere_end_it(site, ada, clock):
     lag = begin(ada, clock)
     site.prefer(s3_configuration=site.values["s3_configuration"].replace('"shotmedia"', '"else"'))
-    assert look(lag, clock).message == "The configurations were changed meanwhile."
+    assert look(lag, clock).message.startswith("The configurations were changed meanwhile. Its ")
+
+
+def test_a_lag_that_nobody_watched_is_a_range_and_no_figure(site, ada, clock):
+    """The page was closed, or the computer slept, while the marker arrived."""
+    lag = begin(ada, clock)
+    clock.sleep(12)
+    look(lag, clock)
+    site.emulator.replicate_due(everything=True)
+    clock.sleep(600)
+    look(lag, clock)
+    assert (lag.state, lag.seconds, lag.status) == ("arrived", None, "warn")
+    assert "after 12 s to 612 s: nobody watched" in lag.message
+    assert "Raise it" not in lag.message
+    assert markers(site, lag) == []
+
+
+def test_an_unwatched_lag_that_is_short_enough_all_the_same_is_safe(site, ada, clock):
+    lag = begin(ada, clock)
+    site.emulator.replicate_due(everything=True)
+    clock.sleep(40)
+    look(lag, clock)
+    assert (lag.state, lag.seconds, lag.status) == ("arrived", None, "pass")
+    assert "after at most 40 s; S3 Replication Delay is 60 s: safe" in lag.message
+
+
+def test_a_marker_that_was_cleaned_up_meanwhile_blames_no_replication(site, ada, clock):
+    lag = begin(ada, clock)
+    key = f"shotmedia/{lag.path}lag-1MiB.bin"
+    for one in site.emulator.s3(MAIN).list_object_versions(Bucket=MAIN)["Versions"]:
+        if one["Key"] == key:
+            site.emulator.s3(MAIN).delete_object(Bucket=MAIN, Key=key, VersionId=one["VersionId"])
+    clock.sleep(7200)
+    look(lag, clock)
+    assert (lag.state, lag.status) == ("stopped", "warn")
+    assert "cleaned up before anybody saw it" in lag.message
+
+
+def test_a_stop_is_not_undone_by_a_look_that_is_under_way(site, ada, clock):
+    lag = begin(ada, clock)
+    looking = ReplicationLag.objects.get()
+    lags.stop(lag, current_preferences(), clock())
+    look(looking, clock)
+    assert looking.state == "stopped"
+    stored = ReplicationLag.objects.get()
+    assert (stored.state, stored.message) == ("stopped", "Stopped.")
+
+
+def test_whoever_sees_the_marker_first_says_when(site, ada, clock):
+    lag = begin(ada, clock)
+    other = ReplicationLag.objects.get()
+    site.emulator.replicate_due(everything=True)
+    clock.sleep(5)
+    look(lag, clock)
+    clock.sleep(5)
+    look(other, clock)
+    assert (other.state, other.seconds) == ("arrived", 5)
+    assert ReplicationLag.objects.get().seconds == 5
+
+
+def test_the_sweep_ends_what_nobody_watches(site, ada, clock):
+    lag = begin(ada, clock)
+    clock.sleep(2000)
+    told = [sentence for _, sentence in sweep(current_preferences(), clock())]
+    assert told[0] == f"Ended the measurement of {lag}: Stopped."
+    assert ReplicationLag.objects.get().state == "stopped"
+    assert markers(site, lag) == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from django.urls import reverse
 from media.models import MediaFile
 from preferences.models import User
 from speedtest.models import SpeedTestInvitation, SpeedTestRun
-from speedtest.results import PAGE
+from speedtest.results import PAGE, compared
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CHROME = "Mozilla/5.0 (Windows NT 10.0) Chrome/142.0 Safari/537.36"
@@ -222,7 +222,8 @@ def test_a_result_in_words(client: Client, ada: User, settings) -> None:
         configuration="main", path="a", completed_at=NOON,
     )  # fmt: skip
     finding = {"check": "put", "title": "Upload", "status": "fail", "message": "S3 said <no>.",
-               "fix": "Let PUT in.", "documents": [["CORS", "[]"]], "code": "403"}  # fmt: skip
+               "fix": "Let PUT in.", "documents": [["CORS", "[]"]], "code": "403",
+               "call": "PutObject", "ms": 12}  # fmt: skip
     run = run_of(None, invitation=invitation_of(ada, "Anna, home office"),
                  server_findings=[finding], browser_findings=[finding])  # fmt: skip
     page = client.get(reverse("speedtest:result", args=[run.pk])).content.decode()
@@ -233,6 +234,7 @@ def test_a_result_in_words(client: Client, ada: User, settings) -> None:
     assert "1080p reviews at once, 40 Mbit/s each" in page
     assert page.count("S3 said &lt;no&gt;.") == 2
     assert page.count("Let PUT in.") == 2
+    assert page.count("12 ms · PutObject · 403") == 2
 
 
 def test_compared_with_the_same_office_and_place_only(client: Client, ada: User) -> None:
@@ -243,7 +245,8 @@ def test_compared_with_the_same_office_and_place_only(client: Client, ada: User)
     apart: list[dict] = [
         {"address": "198.51.100.1"}, {"configuration": "sydney"}, {"place": "1" * 16},
         {"state": "stopped"}, {"source": "server"}, {"started_at": NOON - timedelta(days=31)},
-        {"started_at": NOON + timedelta(days=1)},
+        {"started_at": NOON + timedelta(days=1)}, {"mode": "compare"},
+        {"figures": slow | {"flags": ["slept"]}},
     ]  # fmt: skip
     for fields in apart:
         run_of(ada, **{"started_at": NOON - timedelta(hours=1), "figures": slow} | fields)
@@ -255,6 +258,41 @@ def test_compared_with_the_same_office_and_place_only(client: Client, ada: User)
     )
     assert not up["dropped"]
     assert "A drop: 88 % below" in page.content.decode()
+
+
+def test_tests_that_share_a_line_say_so(client: Client, ada: User) -> None:
+    def run(second: int, **fields: object) -> SpeedTestRun:
+        begun = NOON + timedelta(seconds=second)
+        return run_of(ada, **{"started_at": begun, "finished_at": begun + timedelta(seconds=80)}
+                      | fields)  # fmt: skip
+
+    def said(one: SpeedTestRun) -> str:
+        return " ".join(found["text"] for found in compared(one) if "same time" in found["title"])
+
+    alone = run(0)
+    first = run(200)
+    run(230, configuration="sydney", invitation=invitation_of(ada, "Anna"))
+    assert "Anna tested “sydney” from the same office meanwhile" in said(first)
+    assert said(alone) == ""
+    # Checks move next to nothing, and another office has another line.
+    busy = run(400)
+    run(410, mode="quick")
+    run(420, address="198.51.100.1")
+    assert said(busy) == ""
+    # The two halves of a comparison take turns.
+    half = run(600, mode="compare")
+    run(600, mode="compare", configuration="sydney")
+    assert said(half) == ""
+
+
+def test_what_something_spoiled_is_not_called_a_drop(client: Client, ada: User) -> None:
+    for days in (1, 2, 3):
+        run_of(ada, started_at=NOON - timedelta(days=days), figures=RATES)
+    slept = RATES | {"download": {"mbps": 60.0}, "flags": ["slept"]}
+    page = client.get(reverse("speedtest:result", args=[run_of(ada, figures=slept).pk]))
+    assert [one["dropped"] for one in page.context["compared"]] == [False, False]
+    assert page.content.decode().count("Not compared, as something spoiled the figures") == 2
+    assert "The computer was asleep for a while" in page.content.decode()
 
 
 # --- Export ---------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ def client(ada: User) -> Client:
     return client
 
 
-def start(client: Client, name: str = "main", mode: str = "quick"):
-    body = json.dumps({"configuration": name, "mode": mode})
+def start(client: Client, name: str = "main", mode: str = "quick", **more: str):
+    body = json.dumps({"configuration": name, "mode": mode, **more})
     headers = {"Origin": "http://testserver"}
     url = reverse("speedtest:server_start")
     return client.post(url, body, "application/json", headers=headers)
@@ -71,6 +71,19 @@ def test_one_at_a_time(site: Site, client: Client, works):
     assert "A test of “main” is running since" in answer.json()["message"]
     assert start(client, "sydney").status_code == 200
     assert len(works) == 2
+
+
+def test_one_that_is_in_the_way_may_be_ended(site: Site, client: Client, works, ada):
+    start(client)
+    running = start(client).json()["running"]
+    # Another's id ends nothing.
+    assert start(client, end="0" * 8).status_code == 409
+    assert start(client, end=running).status_code == 200
+    assert SpeedTestRun.objects.get(pk=running).state == "left"
+    # Its thread sees that it is over, and leaves nothing either.
+    works[0]()
+    assert left(site, SpeedTestRun.objects.get(pk=running)) == []
+    assert SpeedTestRun.objects.filter(state="running").count() == 1
 
 
 def test_stop_is_heard(site: Site, client: Client, works):

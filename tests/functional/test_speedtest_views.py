@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from preferences.models import User
-from speedtest import steps
+from speedtest import replays, steps
 from speedtest.models import SpeedTestRun
 from speedtest.plan import merged
 from tests.functional.conftest import MAIN, SYDNEY, Site
@@ -154,6 +155,9 @@ def test_the_page_may_call_the_buckets_and_nothing_else(client: Client, site: Si
 
 def test_the_configuration_can_be_chosen_by_the_address(client: Client, site: Site) -> None:
     page = client.get("/admin/speedtest?configuration=sydney").content.decode()
+    assert '<option value="sydney" selected>' in page
+    # As the page of a result asks that was compared without its VPC endpoint.
+    page = client.get("/admin/speedtest?configuration=sydney (regional endpoint)").content.decode()
     assert '<option value="sydney" selected>' in page
     assert '<option value="main" selected>' in client.get("/admin/speedtest").content.decode()
 
@@ -497,7 +501,108 @@ def test_the_end_removes_everything_and_keeps_the_result(client: Client, site: S
     page = client.get("/admin/speedtest").content.decode()
     assert "94.2 Mbit/s" in page
     assert re.search(r"12 ms", page)
-    assert post(client, urls["finish"], {"state": "done"}).status_code == 404
+
+
+def test_an_end_that_is_told_again_is_answered_again(client: Client, site: Site) -> None:
+    urls = begin(client)
+    told = {"state": "done", "figures": {"download": {"mbps": 94.2}}}
+    first = post(client, urls["finish"], told).json()
+    # The answer was lost on the way; what the page says now changes nothing.
+    second = post(client, urls["finish"], {"state": "stopped"})
+    assert second.status_code == 200
+    assert second.json() == first
+    assert SpeedTestRun.objects.get().state == "done"
+    assert post(client, urls["prepare"]).status_code == 409
+
+
+def test_what_is_in_the_way_is_said_to_be_where_it_is(
+    client: Client, ada: User, site: Site
+) -> None:
+    run_of(ada, state="running", source="server", seen_at=timezone.now())
+    body = {"configuration": "main", "mode": "quick"}
+    answer = post(client, reverse("speedtest:start"), body)
+    assert answer.status_code == 409
+    assert answer.json()["message"].endswith(", from this server.")
+
+
+def take_over(client: Client, run: str):
+    body = {"configuration": "main", "mode": "quick", "end": run}
+    return post(client, reverse("speedtest:start"), body)
+
+
+def test_a_page_whose_test_was_taken_over_is_told_and_cleaned_up_after(
+    client: Client, site: Site
+) -> None:
+    urls = begin(client)
+    run = SpeedTestRun.objects.get()
+    assert take_over(client, str(run.pk)).status_code == 200
+    # It did not know, and went on.
+    key = f"shotmedia/{run.path}browser/up-0-131072.bin"
+    site.emulator.s3(MAIN).put_object(Bucket=MAIN, Key=key, Body=b"late")
+    assert "ended meanwhile" in post(client, urls["prepare"]).json()["message"]
+    answer = post(client, urls["finish"], {"state": "done"})
+    assert answer.status_code == 409
+    assert "ended from another tab or window" in answer.json()["message"]
+    assert "Its test objects were removed." in answer.json()["message"]
+    assert key not in stored(site, MAIN)
+    run.refresh_from_db()
+    assert run.state == "left"
+    assert "1 test object" in run.cleanup[0]["message"]
+
+
+def test_a_computer_that_slept_through_its_test_is_told_so(client: Client, site: Site) -> None:
+    urls = begin(client)
+    SpeedTestRun.objects.update(started_at=timezone.now() - timedelta(minutes=11))
+    begin(client, "sydney")
+    site.emulator.faults(MAIN, refuse=True)
+    message = post(client, urls["finish"], {"state": "done"}).json()["message"]
+    assert "as 10 minutes had gone by" in message
+    assert "Perhaps this computer was asleep." in message
+    # What is not proven is not said.
+    assert "could not be removed now" in message
+    assert "were removed." not in message
+
+
+def test_what_is_taken_over_after_its_configuration_was_changed_is_not_called_clean(
+    client: Client, site: Site
+) -> None:
+    begin(client)
+    run = SpeedTestRun.objects.get()
+    configurations = json.loads(site.values["s3_configuration"])
+    configurations["main"]["prefix"] = "elsewhere"
+    site.prefer(s3_configuration=json.dumps(configurations))
+    assert take_over(client, str(run.pk)).status_code == 200
+    run.refresh_from_db()
+    assert f"what the test left in {MAIN} below {run.path}" in run.verdict
+    assert run.cleanup == []
+
+
+def test_links_that_are_still_being_made_when_the_test_is_stopped_leave_nothing(
+    client: Client, site: Site
+) -> None:
+    empty(site)
+    urls = begin(client, mode="standard")
+    preparing = post(client, urls["prepare"])
+    post(client, urls["finish"], {"state": "stopped"})
+    assert b'"links"' in preparing.getvalue()
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
+    assert "Uploads" not in site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN)
+
+
+def test_a_replay_that_is_under_way_when_the_test_is_stopped_leaves_nothing(
+    client: Client, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty(site)
+    urls = begin(client)
+    replay = replays.replay
+
+    def late(*args: object, **kwargs: object):
+        post(client, urls["finish"], {"state": "stopped"})
+        return replay(*args, **kwargs)
+
+    monkeypatch.setattr(replays, "replay", late)
+    assert post(client, urls["replay"], {"what": "put"}).status_code == 200
+    assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
 
 
 def test_a_beacon_ends_a_test(client: Client, site: Site) -> None:
@@ -619,8 +724,50 @@ def test_the_text_for_it_is_for_admins(client: Client, site: Site) -> None:
     assert client.get(nobody).status_code == 404
 
 
-def test_the_admin_lists_results(client: Client, ada: User, site: Site) -> None:
-    run_of(ada, state="done", figures={"download": {"mbps": 50.0}})
-    page = client.get(reverse("admin:speedtest_speedtestrun_changelist")).content.decode()
-    assert "50.0" in page
+def test_there_is_one_list_of_results(client: Client, ada: User, site: Site) -> None:
+    run = run_of(ada, state="done", figures={"download": {"mbps": 50.0}})
+    results = reverse("speedtest:results")
+    assert client.get(reverse("admin:speedtest_speedtestrun_changelist")).url == results
+    change = reverse("admin:speedtest_speedtestrun_change", args=[run.pk])
+    assert client.get(change).url == reverse("speedtest:result", args=[run.pk])
     assert client.get(reverse("admin:speedtest_speedtestrun_add")).status_code == 403
+    assert (
+        reverse("admin:speedtest_speedtestrun_changelist") in client.get("/admin/").content.decode()
+    )
+
+
+def test_a_result_is_deleted_after_a_question(client: Client, ada: User, site: Site) -> None:
+    run = run_of(ada, state="done")
+    delete = reverse("admin:speedtest_speedtestrun_delete", args=[run.pk])
+    assert delete in client.get(reverse("speedtest:result", args=[run.pk])).content.decode()
+    assert "Are you sure" in client.get(delete).content.decode()
+    answer = client.post(delete, {"post": "yes"}, follow=True)
+    assert answer.redirect_chain[-1][0] == reverse("speedtest:results")
+    assert "was deleted successfully" in answer.content.decode()
+    assert not SpeedTestRun.objects.exists()
+    # Nobody would clean up after a test that runs.
+    running = run_of(ada)
+    delete = reverse("admin:speedtest_speedtestrun_delete", args=[running.pk])
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+
+
+def test_who_may_only_view_results_sees_them_and_starts_nothing(site: Site, ada: User) -> None:
+    viewer = User.objects.create_user("vi", password="x", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_speedtestrun"))
+    client = Client()
+    client.force_login(viewer)
+    run = run_of(ada, state="done")
+    for name, args in (("results", []), ("result", [run.pk]), ("report", [run.pk]),
+                       ("results_csv", []), ("results_json", [])):  # fmt: skip
+        assert client.get(reverse(f"speedtest:{name}", args=args)).status_code == 200, name
+    page = client.get(reverse("speedtest:result", args=[run.pk])).content.decode()
+    assert "Test this configuration again" not in page
+    assert "Delete this result" not in page
+    assert client.get("/admin/speedtest").status_code == 403
+    assert post(client, reverse("speedtest:start")).status_code == 403
+
+
+def test_the_newest_results_lead_to_their_pages(client: Client, ada: User, site: Site) -> None:
+    run = run_of(ada, state="done")
+    page = client.get("/admin/speedtest").content.decode()
+    assert f'href="{reverse("speedtest:result", args=[run.pk])}"' in page

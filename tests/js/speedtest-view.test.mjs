@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { meansAsPoints, niceTop, paths, slots } from "../../speedtest/static/speedtest/chart.js";
 import { hints, measureFinding, notesOf, steadiness } from "../../speedtest/static/speedtest/findings.js";
 import { outcome } from "../../speedtest/static/speedtest/phases.js";
-import { announcer } from "../../speedtest/static/speedtest/view.js";
+import { SleepWatch } from "../../speedtest/static/speedtest/phase.js";
+import { lines } from "../../speedtest/static/speedtest/site.js";
+import { announcer, findingText } from "../../speedtest/static/speedtest/view.js";
 
 test("at most one message in five seconds, and the newest", () => {
   let now = 0;
@@ -82,4 +84,53 @@ test("the chart's scale, slots and areas", () => {
   assert.match(area, /^M[\d.]+ \d+L.*Z$/);
   assert.deepEqual(meansAsPoints([4, 6]), [[0, 4], [500, 4], [1500, 6], [2000, 6]]);
   assert.deepEqual(meansAsPoints([]), []);
+});
+
+test("a computer that slept is seen by the seconds that are missing", () => {
+  let now = 0;
+  const watch = new SleepWatch(() => now);
+  for (now = 1000; now < 20_000; now += 1000) watch.look();
+  assert.equal(watch.slept, false);
+  now += 60_000;
+  watch.look();
+  now += 1000;
+  assert.equal(watch.end(), true);
+});
+
+test("a test that the computer slept through is to be started again", () => {
+  const troubles = [{ phase: "download", message: "Request has expired.", request_id: "" }];
+  assert.match(measureFinding({ figures: { flags: ["slept"] }, troubles }).fix, /asleep.*Start again/);
+  assert.doesNotMatch(measureFinding({ figures: { flags: [] }, troubles }).fix, /asleep/);
+  assert.match(notesOf({ flags: ["slept"] })[0], /asleep/);
+});
+
+test("a finding is copied with all that whoever mends it needs", () => {
+  const finding = {
+    title: "Upload 1 KiB", status: "fail", message: "S3 said no.", fix: "Let PUT in.", call: "PutObject",
+    code: "AccessDenied", request_id: "REQ1", documents: [["Role policy", "{}"]],
+  };
+  assert.equal(findingText(finding), `Upload 1 KiB: fail
+S3 said no.
+What to do: Let PUT in.
+S3: PutObject, AccessDenied, request id REQ1
+
+Role policy:
+{}`);
+  assert.equal(findingText({ title: "Clock", status: "warn", message: "90 s ahead." }), "Clock: warn\n90 s ahead.");
+});
+
+test("an answer that breaks off is said so, and its lines before are kept", async () => {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('{"check":"clock"}\n{"che'));
+    },
+    pull(controller) {
+      controller.error(new TypeError("network error"));
+    },
+  }, { highWaterMark: 0 });
+  const seen = [];
+  await assert.rejects(async () => {
+    for await (const line of lines({ body })) seen.push(line.check);
+  }, /The connection to this site broke off/);
+  assert.deepEqual(seen, ["clock"]);
 });

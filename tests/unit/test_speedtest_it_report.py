@@ -130,3 +130,11 @@ def test_only_signature_credential_and_token_are_taken_out_of_a_link() -> None:
     assert redacted("https://b/k?uploads=&x-amz-credential=A") == (
         "https://b/k?uploads=&x-amz-credential=REDACTED"
     )
+
+
+def test_what_this_server_measured_names_no_browser() -> None:
+    by_server = run()
+    by_server.source, by_server.user_agent = "server", "this server"
+    text = it_report(by_server)
+    assert "- Measured by: this server\n- Asked for from: 203.0.113.9\n" in text
+    assert "the browser:" not in text

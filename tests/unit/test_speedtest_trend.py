@@ -11,12 +11,12 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 def test_one_measured_point_is_no_trend() -> None:
     assert trend([]) is None
-    assert trend([(NOON, 5.0, None), (NOON, None, None)]) is None
+    assert trend([(NOON, 5.0, None, ""), (NOON, None, None, "")]) is None
 
 
 def test_points_are_placed_by_time_and_rate_whatever_their_order() -> None:
     later = NOON + timedelta(days=2)
-    chart = trend([(later, 400.0, 100.0), (NOON, 200.0, None)])
+    chart = trend([(later, 400.0, 100.0, ""), (NOON, 200.0, None, "")])
     down, up = chart["series"]
     middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
     assert down["path"] == f"M{LEFT}.0 {middle} L{WIDTH - RIGHT}.0 {TOP}.0"
@@ -26,8 +26,15 @@ def test_points_are_placed_by_time_and_rate_whatever_their_order() -> None:
     assert chart["times"][-1]["anchor"] == "end"
 
 
+def test_only_what_is_alike_is_joined_by_a_line() -> None:
+    hours = [NOON + timedelta(hours=number) for number in range(4)]
+    chart = trend([(hour, 100.0, None, "ab"[number % 2]) for number, hour in enumerate(hours)])
+    assert [line.count("L") for line in chart["series"][0]["path"].split("M")[1:]] == [1, 1]
+    assert chart["series"][0]["points"][1]["title"].endswith(", b")
+
+
 def test_a_series_that_was_never_measured_has_no_line() -> None:
-    chart = trend([(NOON, 1.0, None), (NOON + timedelta(hours=1), 0.0, None)])
+    chart = trend([(NOON, 1.0, None, ""), (NOON + timedelta(hours=1), 0.0, None, "")])
     assert chart["series"][1] == {"name": "upload", "path": "", "points": []}
     assert chart["times"][0]["text"] == "12:00"
 

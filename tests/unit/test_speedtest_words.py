@@ -59,8 +59,8 @@ def test_times_without_media_or_measurement() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.6, "1 min 0 s"), (87, "1 min 27 s"),
-     (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
+    [(0.04, "under 0.1 s"), (0.1, "0.1 s"), (9.94, "9.9 s"), (9.96, "10 s"),
+     (59.6, "1 min 0 s"), (87, "1 min 27 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
 )  # fmt: skip
 def test_seconds(seconds: float, text: str) -> None:
     assert seconds_text(seconds) == text

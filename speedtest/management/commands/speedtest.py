@@ -3,6 +3,7 @@
 import csv
 import getpass
 import json
+import signal
 import threading
 import time
 from argparse import ArgumentParser
@@ -18,7 +19,7 @@ from shotmedia.s3.errors import CredentialsUnavailable, Unreachable
 from speedtest import lag as lags
 from speedtest import server_run, steps
 from speedtest.comparison import ratio_of, sentence
-from speedtest.ending import current_plan, end_left_behind
+from speedtest.ending import current_plan, end_left_behind, end_run
 from speedtest.it_report import it_report
 from speedtest.models import SpeedTestRun
 from speedtest.terminal import MARKS, CsvRow, Progress, finding_lines, speed_lines, too_slow
@@ -60,8 +61,18 @@ class Command(BaseCommand):
         add("--origin", help="the site as browsers see it, for the checks of CORS")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run what was asked for."""
+        """Run what was asked for; told to end, as by a time limit of cron, it cleans up first."""
         self._check_usage(options)
+        if threading.current_thread() is not threading.main_thread():
+            self._run(options)
+            return
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            self._run(options)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _run(self, options: Mapping[str, Any]) -> None:
         preferences = current_preferences()
         if options["lag"]:
             self._lag(preferences, options)
@@ -119,7 +130,14 @@ class Command(BaseCommand):
 
     def _compare(self, targets: list[steps.Target], options: Mapping[str, Any]) -> None:
         plan = self._plan(SpeedTestRun.Mode.COMPARE, options)
-        both = [(self._begin(target, SpeedTestRun.Mode.COMPARE), target) for target in targets]
+        both: list[tuple[SpeedTestRun, steps.Target]] = []
+        try:
+            for target in targets:
+                both.append((self._begin(target, SpeedTestRun.Mode.COMPARE), target))
+        except CommandError:
+            for run, target in both:
+                end_run(run, target, timezone.now(), state="stopped", plan=plan)
+            raise
         progress = Progress(self.stderr)
         stopping = threading.Event()
         recorders = [server_run.Recorder(run, stopping, timezone.now) for run, _ in both]

@@ -369,7 +369,14 @@ export async function* browserChecks({
     if (!answer.etag) {
       return explained("etag", "The part was stored, but the page may not read its ETag.", request);
     }
-    const finding = await complete(answer.etag);
+    let finding;
+    try {
+      finding = await complete(answer.etag);
+    } catch (problem) {
+      if (signal.aborted) throw new Stopped("stopped");
+      const message = `The part was stored, but this site could not join it: ${problem.message}`;
+      return { status: "fail", message };
+    }
     return { ...finding, title: TITLES.multipart, ms: undefined };
   });
 }

@@ -1,9 +1,10 @@
 // The page "Compare": two targets in turn, each by the modules that the speed test measures with.
 
-import { measureFinding, PHASES } from "./findings.js";
+import { measureFinding, notesOf, PHASES } from "./findings.js";
 import { rateText } from "./maths.js";
-import { lines, siteClient, SiteError } from "./site.js";
-import { announcer, element } from "./view.js";
+import { formToken, lines, siteClient, SiteError } from "./site.js";
+import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
+import { againButton, announcer, element } from "./view.js";
 
 const DIRECTIONS = ["download", "upload"];
 const form = document.getElementById("compare-form");
@@ -15,15 +16,20 @@ class Side {
   troubles = [];
   urls = null;
 
-  constructor(name, ask, signal) {
-    Object.assign(this, { name, ask, signal });
+  constructor(name, ask, signal, flags) {
+    Object.assign(this, { name, ask, signal, flags });
   }
 
-  async begin(start) {
-    const asked = { configuration: this.name, mode: "compare" };
-    const begun = await (await this.ask(start, asked, this.signal)).json();
+  /** `end`: id of a test that is ended for this one, or "". */
+  async begin(start, end) {
+    const asked = { configuration: this.name, mode: "compare", ...end && { end } };
+    // Without the signal: a test that is begun has to be ended, and only the answer tells which.
+    const begun = await (await this.ask(start, asked)).json();
+    if (end) tellEnded(end);
+    this.run = begun.run;
     this.urls = begun.urls;
     this.plan = begun.plan;
+    this.signal.throwIfAborted();
     for await (const event of lines(await this.ask(this.urls.prepare, {}, this.signal))) {
       if (event.problem) throw new SiteError(`“${this.name}”: ${event.problem}`);
       if (event.links) this.links = event.links;
@@ -41,7 +47,7 @@ class Side {
     }
     const sum = (direction) => this.turns[direction].reduce((bytes, turn) => bytes + turn.bytes, 0);
     const moved = { bytes_up: sum("upload"), bytes_down: sum("download") };
-    Object.assign(figures, moved, { bytes_used: moved.bytes_up + moved.bytes_down });
+    Object.assign(figures, moved, { bytes_used: moved.bytes_up + moved.bytes_down, flags: [...this.flags] });
     const finding = measureFinding({ figures, troubles: this.troubles });
     return { state, figures, findings: [finding] };
   }
@@ -83,7 +89,6 @@ function setUp() {
     event.preventDefault();
     if (!running) compare();
   });
-  find("start").disabled = false;
   find("stop").addEventListener("click", stop);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();
@@ -95,22 +100,35 @@ function setUp() {
     for (const side of running.sides) {
       if (!side.urls) continue;
       const body = new FormData();
-      body.append("csrfmiddlewaretoken", token);
+      body.append("csrfmiddlewaretoken", formToken(token));
       body.append("result", JSON.stringify(side.told("left")));
       navigator.sendBeacon(side.urls.finish, body);
     }
   });
 
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) running?.flags.add("hidden");
+  });
+  addEventListener("offline", () => running?.flags.add("offline"));
+  onEnded((run) => {
+    if (running?.sides.some((side) => side.run === run)) stop();
+  });
+  reloadWhenBack();
+  // Before, a click would have sent the form away as a page does without scripts.
+  find("start").disabled = false;
+
   function stop() {
     if (!running) return;
     running.stopping.abort();
     find("stop").disabled = true;
+    find("stop").textContent = "Stopping …";
   }
 
   function showRunning(now) {
     find("start").hidden = now;
     find("stop").hidden = !now;
     find("stop").disabled = false;
+    find("stop").textContent = "Stop";
     find("progress").hidden = !now;
     for (const field of form.querySelectorAll("select")) field.disabled = now;
     if (now) {
@@ -132,7 +150,8 @@ function setUp() {
     say(title);
   }
 
-  async function compare() {
+  /** `ends`: by the name of a configuration, the id of a test that is ended for the comparison. */
+  async function compare(ends = {}) {
     const stopping = new AbortController();
     const { signal } = stopping;
     const names = [form.elements.first.value, form.elements.second.value];
@@ -140,27 +159,38 @@ function setUp() {
       showProblem("Choose two different ones.");
       return;
     }
-    const sides = names.map((name) => new Side(name, ask, signal));
-    running = { sides, stopping };
+    const flags = new Set(document.hidden ? ["hidden"] : []);
+    const sides = names.map((name) => new Side(name, ask, signal, flags));
+    running = { sides, stopping, flags };
     showRunning(true);
     let state = "done";
     let problem = "";
+    let again = null; // the ends of another try
     const rates = {};
     try {
-      for (const side of sides) await side.begin(data.start);
+      for (const side of sides) {
+        try {
+          await side.begin(data.start, ends[side.name]);
+        } catch (error) {
+          if (error.answer?.running) again = { ...ends, [side.name]: error.answer.running };
+          throw error;
+        }
+      }
       for (const direction of DIRECTIONS) {
         if (direction === "upload" && sides.some((side) => side.links.download_only)) continue;
         rates[direction] = await inTurn(direction, sides, signal);
       }
     } catch (error) {
-      state = signal.aborted ? "stopped" : "failed";
+      state = signal.aborted || again ? "stopped" : "failed";
       if (!signal.aborted) problem = error.message;
     }
     const left = await finish(sides, state);
     running = null;
     showRunning(false);
     problem = [problem, ...left].filter(Boolean).join(" ");
-    if (problem) showProblem(problem);
+    const action = again && againButton("End that test and compare", () => compare(again));
+    if (problem) showProblem(problem, action);
+    else if (state === "stopped") showNote("Stopped. What it had made was removed, and a look afterwards found nothing.");
     if (state === "done") await showResult(names, rates, sides);
     else find("start").focus();
   }
@@ -183,6 +213,7 @@ function setUp() {
         },
       });
       side.troubles.push(...result.troubles);
+      for (const flag of result.figures.flags ?? []) running.flags.add(flag);
       if (!result.figures[direction]) break;
       side.turns[direction].push(result.figures[direction]);
       rates.push(result.figures[direction].mbps);
@@ -200,16 +231,21 @@ function setUp() {
       showProgress(`Clean-up: ${side.name}`, 1);
       try {
         const answer = await (await ask(side.urls.finish, side.told(state))).json();
-        said.push(...answer.cleanup.filter((one) => one.status === "fail").map((one) => one.message));
+        // Also when nobody may look whether something is left.
+        said.push(...answer.cleanup.filter((one) => one.status !== "pass").map((one) => one.message));
       } catch (error) {
-        said.push(`${error.message} The next test removes what is older than an hour.`);
+        const later = [404, 409].includes(error.status) ? "" : " The next test removes what is older than an hour.";
+        said.push(`“${side.name}”: ${error.message}${later}`);
       }
     }
     return said;
   }
 
   async function showResult([a, b], rates, sides) {
-    const notes = sides.flatMap((side) => side.troubles.map((one) => `${side.name}: ${one.message}`));
+    const notes = [
+      ...sides.flatMap((side) => side.troubles.map((one) => `${side.name}: ${one.message}`)),
+      ...notesOf({ flags: [...sides[0].flags] }),
+    ];
     let answer;
     try {
       answer = await (await ask(data.judge, { a, b, rates })).json();
@@ -231,8 +267,14 @@ function setUp() {
     find("verdict").focus();
   }
 
-  function showProblem(message) {
-    find("problem").replaceChildren(element("p", "st-note fail", message));
+  function showNote(message) {
+    find("problem").replaceChildren(element("p", "st-note", message));
+  }
+
+  function showProblem(message, action) {
+    const note = element("p", "st-note fail", message);
+    if (action) note.append(" ", action);
+    find("problem").replaceChildren(note);
   }
 }
 

@@ -30,7 +30,9 @@ export function measureFinding({ figures, troubles }) {
     const said = troubles.map(({ phase, message }) => `${PHASES[phase]}: ${message}`).join(" ");
     return finding("fail", said, {
       request_id: troubles.find((trouble) => trouble.request_id)?.request_id ?? "",
-      fix: "Small requests passed before, so something ends the larger or later ones: a proxy's limit of size, an expired link, or S3 asking to slow down.",
+      fix: figures.flags?.includes("slept")
+        ? "The computer was asleep during the test, and the test's links live for 15 minutes only. Start again, and keep it awake."
+        : "Small requests passed before, so something ends the larger or later ones: a proxy's limit of size, an expired link, or S3 asking to slow down.",
     });
   }
   const measured = Object.keys(PHASES).filter((phase) =>
@@ -83,6 +85,7 @@ export function notesOf(figures) {
   const flags = figures.flags ?? [];
   if (flags.includes("hidden")) said.push("The tab was hidden for a while: browsers slow hidden tabs down, so the figures may be low.");
   if (flags.includes("offline")) said.push("The browser lost its network for a while (or a VPN was switched): the figures are a mixture.");
+  if (flags.includes("slept")) said.push("The computer was asleep for a while, or the browser had put the tab to sleep: the figures are a mixture. Start again.");
   if (flags.includes("buffered")) said.push("Uploads stood at 100 % well before S3 had them: an antivirus, an inspecting proxy or a VPN takes them in first. Progress bars of uploads run ahead here; the figures do not.");
   if (flags.includes("browser_bound")) said.push("Above 2 Gbit/s the browser is the bound; use the command: manage.py speedtest.");
   return said;

@@ -5,7 +5,8 @@ import { PHASES } from "./findings.js";
 import { rateText } from "./maths.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
-import { announcer, element } from "./view.js";
+import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
+import { againButton, announcer, element } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("invited-form");
@@ -21,6 +22,7 @@ const violations = [];
 document.addEventListener("securitypolicyviolation", (event) => violations.push(event.blockedURI));
 
 let current = null; // the running test
+let untold = null; // one whose end the site has not been told
 
 function showStage(event) {
   const percent = Math.round(Math.min(1, event.share) * 100);
@@ -56,38 +58,54 @@ async function startTest(end = "") {
   showProblem("");
   byId("result").hidden = true;
   const test = new SpeedTest({
-    ask: siteClient(token),
+    ask: siteClient(token, "This page is too old, or cookies are off. Load it again."),
     start: data.start,
     asked: { mode: "standard" },
     workerUrl: form.dataset.worker,
     violations,
-    emit: (event) => { if (event.type === "stage") showStage(event); },
+    emit: (event) => {
+      if (event.type === "stage") showStage(event);
+      else if (event.type === "begun" && end) tellEnded(end);
+    },
   });
   current = test;
   if (document.hidden) test.flags.add("hidden");
   setRunning(true);
   byId("stop").focus();
+  untold = null;
+  await untilTheEnd(test, () => test.execute(end ? { end } : {}));
+}
+
+/** Wait for the site's answer to the end of a test, by `ask()`, and show it. */
+async function untilTheEnd(test, ask) {
   let answer = null;
   try {
-    answer = await test.execute(end ? { end } : {});
+    answer = await ask();
   } catch (error) {
-    failed(error);
+    failed(test, error);
   }
   current = null;
   setRunning(false);
-  if (answer?.told) showResult(answer.told);
-  else byId("start").focus();
+  if (answer) showResult(answer.told);
+  else (byId("problem").querySelector("button") ?? byId("start")).focus();
 }
 
-function failed(error) {
-  let action = null;
-  if (error.answer?.running) {
-    action = element("button", "button", "End that test and start this one");
-    action.type = "button";
-    action.addEventListener("click", () => startTest(error.answer.running));
+function failed(test, error) {
+  const running = error.answer?.running;
+  if (running) {
+    const again = againButton("End that test and start this one", () => startTest(running), "button");
+    showProblem(error.message, again);
+  } else if (test.begun && !test.finished) {
+    untold = test;
+    showProblem(`${error.message} The result has not been sent yet.`, againButton("Send it again", () => {
+      showProblem("");
+      current = test;
+      setRunning(true);
+      untilTheEnd(test, () => test.tell());
+    }, "button"));
+  } else {
+    showProblem(error.message);
   }
-  const message = error.status === 404 ? "This test was ended from another tab." : error.message;
-  showProblem(message, action);
 }
 
 function showResult({ status, title, sentences }) {
@@ -103,7 +121,6 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   startTest();
 });
-byId("start").disabled = false;
 byId("stop").addEventListener("click", () => {
   byId("stop").disabled = true;
   byId("stop").textContent = "Stopping …";
@@ -113,4 +130,10 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) current?.flags.add("hidden");
 });
 addEventListener("offline", () => current?.flags.add("offline"));
-addEventListener("pagehide", () => current?.leave(token));
+addEventListener("pagehide", () => (current ?? untold)?.leave(token));
+onEnded((run) => {
+  if (current?.run === run) current.stop();
+});
+reloadWhenBack();
+// Before, a click would have sent the form away as a page does without scripts.
+byId("start").disabled = false;

@@ -1,4 +1,7 @@
-/* The page "Replication lag": start, look again and again, say what came out. */
+// The page "Replication lag": start, look again and again, say what came out.
+
+import { siteClient } from "./site.js";
+import { statusView } from "./view.js";
 
 const ANNOUNCE_MS = 10_000;
 
@@ -8,7 +11,7 @@ if (form) setUp();
 function setUp() {
   const data = JSON.parse(document.getElementById("lag-data").textContent);
   const find = (id) => document.getElementById(id);
-  const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
+  const ask = siteClient(form.elements.csrfmiddlewaretoken.value);
   let watched = null;
   let timer = 0;
   let announced = 0;
@@ -20,11 +23,13 @@ function setUp() {
     find("start").disabled = true;
     await take(() => post(data.start));
   });
-  find("start").disabled = false;
   find("stop").addEventListener("click", async () => {
+    if (!watched) return;
     clearTimeout(timer);
     await take(() => post(watched.stop));
   });
+  // Before, a click would have sent the form away as a page does without scripts.
+  find("start").disabled = false;
   if (data.watched) show(data.watched);
 
   async function take(asking) {
@@ -44,11 +49,12 @@ function setUp() {
     find("stop").hidden = !watched;
     find("watch").hidden = !watched;
     find("result").hidden = !lag.over;
-    find("not-measured")?.remove();
     if (lag.over) {
+      const none = find("not-measured");
+      if (none) none.textContent = "The one above is the first.";
       const verdict = find("verdict");
-      verdict.textContent = lag.message;
-      verdict.dataset.status = lag.status;
+      find("result").className = `st-card st-result ${lag.status}`;
+      verdict.replaceChildren(statusView(lag.status), ` ${lag.message}`);
       verdict.focus();
       return;
     }
@@ -64,16 +70,11 @@ function setUp() {
   }
 
   function wait(seconds) {
+    clearTimeout(timer);
     timer = setTimeout(() => take(() => post(watched.look)), seconds * 1000);
   }
 
   async function post(url) {
-    const answer = await fetch(url, {
-      method: "POST",
-      headers: { "X-CSRFToken": token, Accept: "application/json" },
-    });
-    const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(body.message || `The site answered ${answer.status}.`);
-    return body;
+    return (await ask(url, {})).json();
   }
 }

@@ -2,7 +2,7 @@
 
 import * as maths from "./maths.js";
 import { Bodies, NoAnswer, Stopped } from "./network.js";
-import { PhaseFailed, sleep } from "./phase.js";
+import { PhaseFailed, sleep, SleepWatch } from "./phase.js";
 import { measureDownload, measureUpload } from "./rates.js";
 import {
   measureIdle, measureMultipart, measureResume, measureSmallGet, measureSmallPut,
@@ -50,6 +50,7 @@ export async function measure({ links, plan, can, join, only, signal, emit }) {
   const notes = [];
   const ids = [];
   const flags = new Set();
+  const watch = new SleepWatch();
   const bodies = can.upload ? new Bodies() : null;
   const sent = can.upload && links.parts ? links.parts.parts.map(({ bytes }) => bodies.take(bytes)) : [];
   const phases = phasesOf({ links, can }).filter(([name]) => !only || only.includes(name));
@@ -105,11 +106,15 @@ export async function measure({ links, plan, can, join, only, signal, emit }) {
       else figures[name] = result;
       emit({ phase: name, figures: result, over: true });
     } catch (error) {
-      if (signal.aborted) throw new Stopped("stopped");
+      if (signal.aborted) {
+        watch.end();
+        throw new Stopped("stopped");
+      }
       if (error.requestId) ids.push(error.requestId);
       troubles.push({ phase: name, message: reasonOf(error), request_id: error.requestId ?? "" });
     }
   }
+  if (watch.end()) flags.add("slept");
   Object.assign(figures, maths.bytesMoved(figures, links.parts), { flags: [...flags], request_ids: ids });
   return { figures, troubles, notes };
 }

@@ -10,8 +10,9 @@ import { showFigures, showNotes, showTable } from "./result.js";
 import { showReport } from "./report.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
+import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
 import {
-  actionView, announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
+  actionView, againButton, announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -22,21 +23,17 @@ const STAGES = {
   start: "Starting", server: "Checks from this server", prepare: "Preparing",
   browser: "Checks from your browser", cleanup: "Clean-up", ...PHASES,
 };
+const END_THAT = "End that test and start this one";
 const COLUMN_CHECKS = [...BROWSER_CHECKS, ["measure", "Measurement"]];
 
 const violations = [];
 document.addEventListener("securitypolicyviolation", (event) => violations.push(event.blockedURI));
 
 let current = null; // the running test
+let untold = null; // one whose end the site has not been told
 const say = form ? announcer(byId("live")) : null;
 const chart = form ? new RateChart(byId("chart")) : null;
 const phases = form ? new PhaseList(byId("phases")) : null;
-
-// A tab that takes a test over tells the one that runs it.
-const otherTabs = new BroadcastChannel("speedtest");
-otherTabs.addEventListener("message", ({ data: event }) => {
-  if (current?.run && event.end === current.run) stop();
-});
 
 // --- While it runs ----------------------------------------------------------------------------
 
@@ -74,7 +71,8 @@ function mostMs(phase) {
   return (phase.endsWith("_single") ? current.plan.single : current.plan[phase]).max_ms;
 }
 
-function showEvent(event) {
+function showEvent(event, end) {
+  if (event.type === "begun" && end) tellEnded(end);
   if (event.type === "stage") showStage(event);
   else if (event.type === "finding") show(byId(`${event.column}-findings`), event.finding);
   else if (event.type === "figures") {
@@ -117,7 +115,7 @@ async function startTest(end = "") {
     workerUrl: form.dataset.worker,
     serverChecks: data.checks.length,
     violations,
-    emit: showEvent,
+    emit: (event) => showEvent(event, end),
   });
   current = test;
   if (document.hidden) test.flags.add("hidden");
@@ -135,36 +133,58 @@ async function startTest(end = "") {
   phases.reset(mode !== "quick");
   waitingList(byId("server-findings"), data.checks);
   waitingList(byId("browser-findings"), checks);
+  untold = null;
+  await untilTheEnd(test, () => test.execute(end ? { end } : {}));
+}
+
+/** Wait for the site's answer to the end of a test, by `ask()`, and show it. */
+async function untilTheEnd(test, ask) {
   let answer = null;
   try {
-    answer = await test.execute(end ? { end } : {});
-    if (end) otherTabs.postMessage({ end });
+    answer = await ask();
   } catch (error) {
     if (!test.begun) {
       notBegun(error);
       return;
     }
-    if (error.status === 404) showProblem("This test was ended from another tab.");
-    else showProblem(`${error.message} The test objects could not be removed now; the next test removes what is older than an hour.`);
+    notTold(test, error);
   }
   settle(byId("server-findings"));
   settle(byId("browser-findings"));
   current = null;
   setRunning(false);
-  if (answer?.verdict) showResult(test, answer);
+  if (answer) showResult(test, answer);
+}
+
+/** What was measured is shown all the same, and may be stored when the site is there again. */
+function notTold(test, error) {
+  if (test.finished) {
+    showProblem(error.message);
+    return;
+  }
+  untold = test;
+  byId("result").hidden = false;
+  byId("result").className = "st-card st-result warn";
+  byId("verdict").replaceChildren(statusView("warn"), " What was measured is not stored yet.");
+  for (const part of ["remedy", "afterwards"]) byId(part).replaceChildren();
+  showFigures(byId("figures"), test.figures);
+  showNotes(byId("notes"), test);
+  const again = againButton("Clean up and store the result", () => {
+    showProblem("");
+    current = test;
+    setRunning(true);
+    untilTheEnd(test, () => test.tell());
+  });
+  showProblem(`${error.message} The result is not stored, and the test objects are not removed yet; the next test removes what is older than an hour.`, again);
+  again.focus();
 }
 
 function notBegun(error) {
   current = null;
   setRunning(false);
   byId("columns").hidden = true;
-  let action = null;
-  if (error.answer?.running) {
-    action = element("button", "st-button small", "End that test and start this one");
-    action.type = "button";
-    action.addEventListener("click", () => startTest(error.answer.running));
-  }
-  showProblem(error.message, action);
+  const running = error.answer?.running;
+  showProblem(error.message, running && againButton(END_THAT, () => startTest(running)));
   byId("start").focus();
 }
 
@@ -203,7 +223,10 @@ function historyRow(row) {
   };
   const when = element("time", "", row.when);
   when.dateTime = row.iso;
-  cell("When (UTC)", when);
+  const link = element("a");
+  link.href = row.url;
+  link.append(when);
+  cell("When (UTC)", link);
   cell("Configuration", row.configuration);
   cell("Result", statusView(row.status), " ", element("span", "st-verdict", row.verdict));
   cell("Download", row.download).className = "st-number";
@@ -227,7 +250,6 @@ if (form) {
     event.preventDefault();
     startTest();
   });
-  byId("start").disabled = false;
   byId("stop").addEventListener("click", stop);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();
@@ -236,5 +258,11 @@ if (form) {
     if (document.hidden) current?.flags.add("hidden");
   });
   addEventListener("offline", () => current?.flags.add("offline"));
-  addEventListener("pagehide", () => current?.leave(token));
+  addEventListener("pagehide", () => (current ?? untold)?.leave(token));
+  onEnded((run) => {
+    if (current?.run === run) stop();
+  });
+  reloadWhenBack();
+  // Before, a click would have sent the form away as a page does without scripts.
+  byId("start").disabled = false;
 }

@@ -29,6 +29,33 @@ export function sleep(ms, signal) {
   });
 }
 
+const WATCH_MS = 1000;
+const SLEPT_MS = 15_000;
+
+/** Sees that the computer slept, or the browser froze the tab: far more than a second went by. */
+export class SleepWatch {
+  slept = false;
+  #last;
+
+  constructor(now = Date.now) {
+    this.now = now;
+    this.#last = now();
+    this.timer = setInterval(() => this.look(), WATCH_MS);
+  }
+
+  look() {
+    const now = this.now();
+    if (now - this.#last > SLEPT_MS) this.slept = true;
+    this.#last = now;
+  }
+
+  end() {
+    clearInterval(this.timer);
+    this.look();
+    return this.slept;
+  }
+}
+
 export const accepted = (status) => status >= 200 && status < 300;
 
 /** Latency under load: 1-byte GETs one after another, at most one each `probe_ms`, until aborted. */

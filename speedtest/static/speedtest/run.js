@@ -4,7 +4,7 @@
 
 import { browserChecks, CHECKS as BROWSER_CHECKS } from "./checks.js";
 import { measureFinding, notMeasured } from "./findings.js";
-import { lines, SiteError } from "./site.js";
+import { formToken, lines, SiteError } from "./site.js";
 
 /**
  * ask        siteClient(token)
@@ -29,6 +29,7 @@ export class SpeedTest {
   plan = null;
   finished = false;
   #left = false;
+  #state = "";
   #stopping = new AbortController();
   #urls = null;
 
@@ -42,32 +43,44 @@ export class SpeedTest {
   }
 
   /**
-   * Run to the end. Returns the site's answer: {state, verdict, leading, cleanup, figures, row}.
-   * Throws SiteError when the test could not begin (`begun` is false) or its end could not be told.
+   * Run to the end. Returns the site's answer: {verdict, leading, cleanup, figures, row, …}.
+   * Throws SiteError when the test could not begin (`begun` is false) or its end could not be told;
+   * then `tell` may be tried again, unless the test is `finished` because somebody else ended it.
    */
   async execute(extra = {}) {
     this.#stage("start", 0.01);
-    let state = "done";
+    // Without the signal: a test that is begun has to be ended, and only the answer tells which.
+    const begun = await (await this.ask(this.start, { ...this.asked, ...extra })).json();
+    this.#urls = begun.urls;
+    this.run = begun.run;
+    this.plan = begun.plan;
+    this.emit({ type: "begun", run: begun.run, plan: begun.plan });
     try {
-      const begun = await (await this.ask(this.start, { ...this.asked, ...extra }, this.signal)).json();
-      this.#urls = begun.urls;
-      this.run = begun.run;
-      this.plan = begun.plan;
-      this.emit({ type: "begun", run: begun.run, plan: begun.plan });
+      this.signal.throwIfAborted();
       await this.#steps();
+      this.#state = "done";
     } catch (error) {
-      if (!this.begun && !this.signal.aborted) throw error;
-      state = this.signal.aborted ? "stopped" : "failed";
-      if (state === "failed") this.notes.push(error.message);
+      this.#state = this.signal.aborted ? "stopped" : "failed";
+      if (!this.signal.aborted) this.notes.push(error.message);
     }
-    if (!this.begun) return { state };
     // The beacon has told the end; a second word could arrive first and say something else.
     if (this.#left) return new Promise(() => {});
-    this.#stage("cleanup", 0.97, "Removing the test objects.");
     this.figures.flags = [...new Set([...(this.figures.flags ?? []), ...this.flags])];
-    const answer = await this.ask(this.#urls.finish, this.#told(state));
-    this.finished = true;
-    return { state, ...await answer.json() };
+    return this.tell();
+  }
+
+  /** Tell the site the end; it removes the test objects. Throws SiteError. */
+  async tell() {
+    this.#stage("cleanup", 0.97, "Removing the test objects.");
+    try {
+      const answer = await (await this.ask(this.#urls.finish, this.#told(this.#state))).json();
+      this.finished = true;
+      return answer;
+    } catch (error) {
+      // Not there any more, or over already.
+      this.finished = [404, 409, 410].includes(error.status);
+      throw error;
+    }
   }
 
   stop() {
@@ -80,8 +93,8 @@ export class SpeedTest {
     this.#left = true;
     this.stop();
     const body = new FormData();
-    body.append("csrfmiddlewaretoken", token);
-    const { state, findings, figures } = this.#told("left");
+    body.append("csrfmiddlewaretoken", formToken(token));
+    const { state, findings, figures } = this.#told(this.#state || "left");
     // A beacon takes 64 KiB; documents can be made again.
     const short = findings.map(({ documents, requests, ...finding }) => finding);
     body.append("result", JSON.stringify({ state, findings: short, figures }));

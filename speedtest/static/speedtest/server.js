@@ -3,8 +3,9 @@
 import { rateText } from "./maths.js";
 import { showReport } from "./report.js";
 import { showFigures, showNotes } from "./result.js";
-import { siteClient } from "./site.js";
-import { announcer, element, findingView, settle, show, statusView, waitingList } from "./view.js";
+import { checked, siteClient } from "./site.js";
+import { tellEnded } from "./tabs.js";
+import { againButton, announcer, element, findingView, settle, show, statusView, waitingList } from "./view.js";
 
 const AGAIN_MS = 1000;
 const form = document.getElementById("server-form");
@@ -22,28 +23,42 @@ function setUp() {
   const say = announcer(find("live"));
   let watched = null;
 
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (watched) return;
-    find("problem").replaceChildren();
-    const asked = { configuration: form.elements.configuration.value, mode: form.elements.mode.value };
-    try {
-      take(await (await ask(data.start, asked)).json());
-    } catch (error) {
-      showProblem(error.message);
-    }
+    if (!watched) start();
   });
-  find("start").disabled = false;
   find("stop").addEventListener("click", async () => {
-    find("stop").disabled = true;
+    if (!watched) return;
+    setStopping(true);
     try {
       await ask(watched.stop, {});
     } catch (error) {
-      find("stop").disabled = false;
+      setStopping(false);
       showProblem(error.message);
     }
   });
+  // Before, a click would have sent the form away as a page does without scripts.
+  find("start").disabled = false;
   if (data.running) take(data.running);
+
+  /** `end`: id of a test that is ended for this one. */
+  async function start(end = "") {
+    find("problem").replaceChildren();
+    const asked = { configuration: form.elements.configuration.value, mode: form.elements.mode.value };
+    try {
+      const begun = await (await ask(data.start, end ? { ...asked, end } : asked)).json();
+      if (end) tellEnded(end);
+      take(begun);
+    } catch (error) {
+      const running = error.answer?.running;
+      showProblem(error.message, running && againButton("End that test and start this one", () => start(running)));
+    }
+  }
+
+  function setStopping(stopping) {
+    find("stop").disabled = stopping;
+    find("stop").textContent = stopping ? "Stopping …" : "Stop";
+  }
 
   function take(run) {
     if (!watched) begin();
@@ -60,12 +75,14 @@ function setUp() {
   async function look() {
     try {
       const answer = await fetch(watched.look, { headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(`The site answered ${answer.status}. Reload the page to look again.`);
+      const run = await (await checked(answer)).json();
       find("problem").replaceChildren();
-      take(await answer.json());
+      take(run);
     } catch (error) {
-      showProblem(error.message);
-      setTimeout(look, 5 * AGAIN_MS);
+      showProblem(error.status ? error.message : "This site does not answer. Asking again.");
+      // A result that was deleted does not come back.
+      if (error.status === 404) setRunning(false);
+      else setTimeout(look, 5 * AGAIN_MS);
     }
   }
 
@@ -81,7 +98,7 @@ function setUp() {
   function setRunning(running) {
     find("start").hidden = running;
     find("stop").hidden = !running;
-    find("stop").disabled = false;
+    setStopping(false);
     find("progress").hidden = !running;
     for (const field of form.querySelectorAll("select, input[type=radio]")) field.disabled = running;
   }
@@ -111,8 +128,10 @@ function setUp() {
     find("verdict").focus();
   }
 
-  function showProblem(message) {
-    find("problem").replaceChildren(element("p", "st-note fail", message));
+  function showProblem(message, action) {
+    const note = element("p", "st-note fail", message);
+    if (action) note.append(" ", action);
+    find("problem").replaceChildren(note);
   }
 }
 

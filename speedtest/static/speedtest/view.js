@@ -28,6 +28,14 @@ export function announcer(region, { every = 5000, now = () => performance.now(),
   };
 }
 
+/** A button beside a problem; `act` is the way out of it. */
+export function againButton(text, act, className = "st-button small") {
+  const button = element("button", className, text);
+  button.type = "button";
+  button.addEventListener("click", act, { once: true });
+  return button;
+}
+
 export function documentView([title, text], open) {
   const details = element("details", "st-document");
   details.open = open;
@@ -35,6 +43,12 @@ export function documentView([title, text], open) {
   const pre = element("pre", "", text);
   pre.tabIndex = 0;
   pre.setAttribute("aria-label", title);
+  details.append(copyButton(title, text, pre), pre);
+  return details;
+}
+
+/** Copies `text`; without a clipboard it selects what is in `shown`. */
+function copyButton(title, text, shown) {
   const copy = element("button", "st-button small", "Copy");
   copy.type = "button";
   copy.setAttribute("aria-label", `Copy: ${title}`);
@@ -44,13 +58,24 @@ export function documentView([title, text], open) {
       copy.textContent = "Copied";
     } catch {
       // Without https there is no clipboard: select it, so that one key press copies.
-      getSelection().selectAllChildren(pre);
+      getSelection().selectAllChildren(shown);
       copy.textContent = "Selected: press Ctrl+C";
     }
     setTimeout(() => { copy.textContent = "Copy"; }, 3000);
   });
-  details.append(copy, pre);
-  return details;
+  return copy;
+}
+
+/** A finding as text, for whoever has to mend it. */
+export function findingText({ title, status, message, fix, call, code, request_id: id, documents = [] }) {
+  const s3 = [call, code, id && `request id ${id}`].filter(Boolean).join(", ");
+  return [
+    `${title}: ${status}`,
+    message,
+    fix && `What to do: ${fix}`,
+    s3 && `S3: ${s3}`,
+    ...documents.map(([name, text]) => `\n${name}:\n${text}`),
+  ].filter(Boolean).join("\n");
 }
 
 export function statusView(status) {
@@ -90,6 +115,9 @@ export function findingView(finding) {
   for (const text of finding.documents ?? []) item.append(documentView(text, false));
   if (finding.request_id && finding.status !== "pass") {
     item.append(element("p", "st-quiet", `S3 request id ${finding.request_id}`));
+  }
+  if (finding.status === "fail" || finding.status === "warn") {
+    head.append(copyButton(finding.title, findingText(finding), item));
   }
   return item;
 }
