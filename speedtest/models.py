@@ -72,7 +72,8 @@ class SpeedTestRun(models.Model):
     invitation = models.ForeignKey(
         SpeedTestInvitation, models.SET_NULL, null=True, related_name="runs"
     )
-    configuration = models.CharField(max_length=100)
+    # With room for what a configuration without its VPC endpoint is called (steps.REGIONAL).
+    configuration = models.CharField(max_length=120)
     place = models.CharField(max_length=16)
     bucket = models.CharField(max_length=255)
     region = models.CharField(max_length=63)

@@ -13,7 +13,7 @@ from preferences.snapshot import current_preferences
 from speedtest.invitations import path_of
 from speedtest.models import SpeedTestInvitation, SpeedTestRun
 from tests.browser.conftest import PATIENCE_MS, press_enter
-from tests.browser.test_speedtest_page import LONG, SHORT, SLOW, stored
+from tests.browser.test_speedtest_page import LONG, SHORT, SLOW, stored, unfinished
 from tests.functional.conftest import MAIN, Site
 
 
@@ -81,8 +81,7 @@ def test_a_visitor_without_a_log_in_runs_the_test_to_its_end(
     assert run.figures["multipart"]["ok"] == 1
     assert run.browser.startswith("Chrome on ")
     assert [key for key in stored(site, MAIN) if "/runs/" in key] == []
-    uploads = site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN)
-    assert uploads.get("Uploads", []) == []
+    assert unfinished(site, MAIN) == []
 
 
 def test_without_cors_the_visitor_is_told_plainly(visitor: Page, site: Site, admin: User) -> None:
@@ -113,8 +112,7 @@ def test_stop_and_a_left_page_clean_up(visitor: Page, site: Site, admin: User, s
             break
         visitor.reload()
     assert set(SpeedTestRun.objects.values_list("state", flat=True)) == {"stopped", "left"}
-    uploads = site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN)
-    assert uploads.get("Uploads", []) == []
+    assert unfinished(site, MAIN) == []
     # What was stored while the page was closing is removed by the next test at the latest.
     site.emulator.clear_faults()
     settings.SPEEDTEST_PLAN = SHORT

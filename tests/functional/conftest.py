@@ -52,8 +52,16 @@ def s3(emulator: Emulator) -> Iterator[Emulator]:
     """The embedded S3 without faults, with CORS for the test client's origin."""
     for bucket in (MAIN, SYDNEY):
         emulator.set_cors(bucket, CORS)
+        _abort_uploads(emulator, bucket)
     yield emulator
     emulator.clear_faults()
+
+
+def _abort_uploads(emulator: Emulator, bucket: str) -> None:
+    """Forget the uploads that a test before has left unfinished."""
+    client = emulator.s3(bucket)
+    for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
 @pytest.fixture(autouse=True)

@@ -68,6 +68,17 @@ def test_results_links_and_lags_go_along(site: Site, ada: User) -> None:
     assert why_dead(link, current_preferences(), now) == ""
 
 
+def test_the_longest_name_has_room_with_what_a_comparison_adds(site: Site, ada: User) -> None:
+    longest = "x" * 100
+    run = run_of(ada, site, configuration=f"main{REGIONAL}")
+    rename(site, longest)
+    run.refresh_from_db()
+    run.full_clean(
+        exclude=[field.name for field in run._meta.fields if field.name != "configuration"]
+    )
+    assert run.configuration == f"{longest}{REGIONAL}"
+
+
 def test_the_median_of_30_days_does_not_begin_anew(site: Site, ada: User) -> None:
     for days in (1, 2, 3):
         run_of(ada, site, started_at=timezone.now() - timedelta(days=days))

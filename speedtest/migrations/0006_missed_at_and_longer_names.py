@@ -12,4 +12,9 @@ class Migration(migrations.Migration):
             name="missed_at",
             field=models.DateTimeField(null=True),
         ),
+        migrations.AlterField(
+            model_name="speedtestrun",
+            name="configuration",
+            field=models.CharField(max_length=120),
+        ),
     ]
