@@ -56,9 +56,7 @@ def why_dead(
     if invitation.expires_at <= now:
         until = timezone.localtime(invitation.expires_at)
         return f"This link was good until {until:%Y-%m-%d %H:%M} UTC."
-    if maker is None or not (
-        maker.is_active and maker.is_staff and maker.has_perm("preferences.change_sitepreferences")
-    ):
+    if maker is None or not (maker.is_active and maker.may_change_preferences()):
         return "Whoever made this link may not send tests any more."
     if config is None or config.fingerprint != invitation.place:
         return "What this link was made to test has been changed since."
