@@ -46,8 +46,8 @@ from speedtest.views import (
     is_upload_id,
     json_body,
     json_lines,
-    origin_of,
     problem,
+    replayed,
 )
 
 MODE = SpeedTestRun.Mode.STANDARD
@@ -201,20 +201,9 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
 def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
     """Find out why a request failed, and keep it for admins: {"what", "said"} as for theirs."""
     body = json_body(request)
-    what = body.get("what")
-    if what not in replays.REPLAYS:
+    if body.get("what") not in replays.REPLAYS:
         return problem("There is nothing to repeat.")
-    try:
-        finding = replays.replay(
-            target,
-            run.path,
-            origin_of(request),
-            what,
-            said=replays.said_by_s3(body.get("said")),
-            address=f"{run.address}/{128 if ':' in run.address else 32}",
-        )
-    finally:
-        tidy_if_ended(run, target)
+    finding = replayed(request, run, target, body)
     _keep(run, finding.as_dict())
     return JsonResponse({"status": finding.status, "message": NOTED})
 

@@ -351,18 +351,28 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
         return JsonResponse(replays.view_of_host(target))
     if what not in replays.REPLAYS:
         return problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
+    return JsonResponse(replayed(request, run, target, body).as_dict())
+
+
+def replayed(
+    request: HttpRequest, run: SpeedTestRun, target: steps.Target, body: dict[str, Any]
+) -> Finding:
+    """What S3 answers when the server repeats the request `body["what"]` of the browser.
+
+    `body["said"]` is S3's refusal if it was readable. Nothing is left of it when the test was ended
+    meanwhile.
+    """
     try:
-        finding = replays.replay(
+        return replays.replay(
             target,
             run.path,
             origin_of(request),
-            what,
+            body["what"],
             said=replays.said_by_s3(body.get("said")),
             address=f"{run.address}/{128 if ':' in run.address else 32}",
         )
     finally:
         tidy_if_ended(run, target)
-    return JsonResponse(finding.as_dict())
 
 
 @step
