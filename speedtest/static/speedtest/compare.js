@@ -4,7 +4,7 @@ import { measureFinding, notesOf, PHASES } from "./findings.js";
 import { rateText } from "./maths.js";
 import { formToken, lines, siteClient, SiteError } from "./site.js";
 import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
-import { againButton, announcer, element } from "./view.js";
+import { againButton, announcer, element, problemTeller } from "./view.js";
 
 const DIRECTIONS = ["download", "upload"];
 const form = document.getElementById("compare-form");
@@ -83,6 +83,7 @@ function setUp() {
   const token = form.elements.csrfmiddlewaretoken.value;
   const ask = siteClient(token);
   const say = announcer(find("live"));
+  const showProblem = problemTeller(find("problem"));
   let running = null; // {sides, stopping}
 
   form.addEventListener("submit", (event) => {
@@ -269,12 +270,6 @@ function setUp() {
 
   function showNote(message) {
     find("problem").replaceChildren(element("p", "st-note", message));
-  }
-
-  function showProblem(message, action) {
-    const note = element("p", "st-note fail", message);
-    if (action) note.append(" ", action);
-    find("problem").replaceChildren(note);
   }
 }
 

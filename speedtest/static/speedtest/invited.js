@@ -6,13 +6,14 @@ import { rateText } from "./maths.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
-import { againButton, announcer, element } from "./view.js";
+import { againButton, announcer, element, END_THAT, problemTeller } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("invited-form");
 const data = JSON.parse(byId("invited-data").textContent);
 const token = form.elements.csrfmiddlewaretoken.value;
 const say = announcer(byId("live"));
+const showProblem = problemTeller(byId("problem"), "message error");
 const STAGES = {
   start: "Starting", prepare: "Preparing", browser: "Looking for the way", cleanup: "Cleaning up",
   ...PHASES,
@@ -42,15 +43,6 @@ function setRunning(running) {
   byId("stop").disabled = false;
   byId("stop").textContent = "Stop";
   byId("progress").hidden = !running;
-}
-
-function showProblem(message, action) {
-  const place = byId("problem");
-  place.replaceChildren();
-  if (!message) return;
-  const note = element("p", "message error", message);
-  if (action) note.append(" ", action);
-  place.append(note);
 }
 
 async function startTest(end = "") {
@@ -93,7 +85,7 @@ async function untilTheEnd(test, ask) {
 function failed(test, error) {
   const running = error.answer?.running;
   if (running) {
-    const again = againButton("End that test and start this one", () => startTest(running), "button");
+    const again = againButton(END_THAT, () => startTest(running), "button");
     showProblem(error.message, again);
   } else if (test.begun && !test.finished) {
     untold = test;

@@ -12,7 +12,8 @@ import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
 import {
-  actionView, againButton, announcer, documentView, element, findingView, fixView, settle, show, statusView, waitingList,
+  actionView, againButton, announcer, documentView, element, END_THAT, findingView, fixView, problemTeller, settle, show,
+  statusView, waitingList,
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -23,7 +24,6 @@ const STAGES = {
   start: "Starting", server: "Checks from this server", prepare: "Preparing",
   browser: "Checks from your browser", cleanup: "Clean-up", ...PHASES,
 };
-const END_THAT = "End that test and start this one";
 const COLUMN_CHECKS = [...BROWSER_CHECKS, ["measure", "Measurement"]];
 
 const violations = [];
@@ -32,6 +32,7 @@ document.addEventListener("securitypolicyviolation", (event) => violations.push(
 let current = null; // the running test
 let untold = null; // one whose end the site has not been told
 const say = form ? announcer(byId("live")) : null;
+const showProblem = problemTeller(byId("problem"));
 const chart = form ? new RateChart(byId("chart")) : null;
 const phases = form ? new PhaseList(byId("phases")) : null;
 
@@ -90,15 +91,6 @@ function setRunning(running) {
   for (const field of form.querySelectorAll(".st-field")) field.hidden = running;
   byId("testing").hidden = !running;
   byId("progress").hidden = !running;
-}
-
-function showProblem(message, action) {
-  const place = byId("problem");
-  place.replaceChildren();
-  if (!message) return;
-  const note = element("p", "st-note fail", message);
-  if (action) note.append(" ", action);
-  place.append(note);
 }
 
 // --- One test ---------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ import { showReport } from "./report.js";
 import { showFigures, showNotes } from "./result.js";
 import { checked, siteClient } from "./site.js";
 import { tellEnded } from "./tabs.js";
-import { againButton, announcer, element, findingView, settle, show, statusView, waitingList } from "./view.js";
+import {
+  againButton, announcer, END_THAT, findingView, problemTeller, settle, show, statusView, waitingList,
+} from "./view.js";
 
 const AGAIN_MS = 1000;
 const form = document.getElementById("server-form");
@@ -21,6 +23,7 @@ function setUp() {
   const data = JSON.parse(find("server-data").textContent);
   const ask = siteClient(form.elements.csrfmiddlewaretoken.value);
   const say = announcer(find("live"));
+  const showProblem = problemTeller(find("problem"));
   let watched = null;
 
   form.addEventListener("submit", (event) => {
@@ -51,7 +54,7 @@ function setUp() {
       take(begun);
     } catch (error) {
       const running = error.answer?.running;
-      showProblem(error.message, running && againButton("End that test and start this one", () => start(running)));
+      showProblem(error.message, running && againButton(END_THAT, () => start(running)));
     }
   }
 
@@ -126,12 +129,6 @@ function setUp() {
     find("result").hidden = false;
     showReport(find("report"), run.report, say);
     find("verdict").focus();
-  }
-
-  function showProblem(message, action) {
-    const note = element("p", "st-note fail", message);
-    if (action) note.append(" ", action);
-    find("problem").replaceChildren(note);
   }
 }
 

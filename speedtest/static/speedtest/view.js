@@ -28,6 +28,22 @@ export function announcer(region, { every = 5000, now = () => performance.now(),
   };
 }
 
+/**
+ * `showProblem(message, action)` of a page: says in `place` what went wrong, with a way out of it
+ * beside it; without a message it clears the place.
+ */
+export function problemTeller(place, className = "st-note fail") {
+  return function showProblem(message, action) {
+    place.replaceChildren();
+    if (!message) return;
+    const note = element("p", className, message);
+    if (action) note.append(" ", action);
+    place.append(note);
+  };
+}
+
+export const END_THAT = "End that test and start this one";
+
 /** A button beside a problem; `act` is the way out of it. */
 export function againButton(text, act, className = "st-button small") {
   const button = element("button", className, text);
