@@ -5,9 +5,10 @@ where the decision says CHECK.
 """
 
 import ipaddress
+import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,6 +27,7 @@ from django.http import (
     HttpResponseNotAllowed,
     JsonResponse,
 )
+from django.http.response import ResponseHeaders
 from django.shortcuts import render
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
@@ -39,6 +41,7 @@ from preferences.addresses import client_address
 from preferences.models import User
 from preferences.snapshot import Preferences, current_preferences, preferences_at
 from preferences.tokens import Standing, bad_token, bearer, holds, note_use, read_token
+from shotmedia.logs import log_event
 from shotmedia.metrics import DECISIONS
 from shotmedia.middleware import (
     json_login_required,
@@ -229,12 +232,31 @@ def _link(
 # --- The redirect ---------------------------------------------------------------------------------
 
 
-@login_not_required
-def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
-    """Redirect to the media file in the bucket that the decision names; for GET and HEAD.
+class Granted(NamedTuple):
+    """The link that one request gets."""
 
-    `?source=primary` forces the bucket it was uploaded to, `?redirect=0` answers JSON instead of a
-    redirect, `?disposition=inline` asks for types on the allow-list to be shown and not saved.
+    subject: Subject
+    config: BucketConfig
+    """The configuration that the link leads to."""
+    reason: Reason
+    link: SignedURL
+
+
+class Refused(Exception):
+    """One request gets no link."""
+
+    def __init__(self, status: int, code: str, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def grant(request: HttpRequest, media_id: int) -> Granted:
+    """Return the link for a request, found, decided, signed, counted and logged.
+
+    Needs neither middleware nor URLconf: it finds out by itself who asks. Raises Refused when
+    there is no link to give, and Django's database errors.
     """
     now = time.time()
     token = bearer(request)
@@ -242,20 +264,18 @@ def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
         loaded = _load_by_token(token, media_id, client_address(request), now)
         if loaded is None:
             # Before the method is looked at: a bad token has one answer at every address.
-            return bad_token()
+            raise Refused(401, "bad-token")
     if request.method not in ("GET", "HEAD"):
-        return HttpResponseNotAllowed(["GET", "HEAD"])
+        raise Refused(405, "method-not-allowed")
     if token is None:
         loaded = _load(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""), media_id, now)
     if loaded is None:
-        if wants_json(request):
-            return not_logged_in()
-        return redirect_to_login(request.get_full_path())
+        raise Refused(401, "not-logged-in")
     subject, version = loaded
     if subject is None:
-        return _problem(request, 404, "not-found", "There is no media file at this address.")
+        raise Refused(404, "not-found", "There is no media file at this address.")
     preferences = preferences_at(version)
-    query = request.GET if request.META.get("QUERY_STRING") else {}
+    query = _query(request)
     inline = query.get("disposition") == "inline"
     source = query.get("source")
     if source == "primary":
@@ -270,16 +290,22 @@ def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
         if decision.source is Source.CHECK:
             decision = _checked(subject, preferences.replica, now)
     else:
-        return _problem(request, 400, "bad-source", "The only source to ask for is “primary”.")
+        raise Refused(400, "bad-source", "The only source to ask for is “primary”.")
     try:
         config, reason, link = _link(decision, subject, preferences, request.method, inline)
     except NoBucket as error:
-        return _problem(
-            request, 503, "no-bucket", f"No bucket can serve this file: {error}. Tell an admin."
-        )
+        message = f"No bucket can serve this file: {error}. Tell an admin."
+        raise Refused(503, "no-bucket", message) from error
     _note(subject, config, reason)
-    if query.get("redirect") == "0":
-        response = JsonResponse(
+    return Granted(subject, config, reason, link)
+
+
+def answer(request: HttpRequest, granted: Granted) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and body: a redirect, or JSON where `?redirect=0` asks for it."""
+    subject, config, reason, link = granted
+    if _query(request).get("redirect") == "0":
+        status, kind = 200, ("Content-Type", "application/json")
+        body = json.dumps(
             {
                 "url": link.url,
                 "expires_at": datetime.fromtimestamp(link.expires_at, UTC).isoformat(),
@@ -289,18 +315,45 @@ def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
                 "size": subject.size,
                 "content_type": subject.content_type,
             }
-        )
+        ).encode()
     else:
-        response = HttpResponse(status=302)
-        response.headers["Location"] = link.url
+        status, kind, body = 302, ("Location", link.url), b""
+    headers = [
+        kind,
         # Without it the server would send the empty body in chunks.
-        response.headers["Content-Length"] = "0"
-    headers = response.headers
-    headers["Cache-Control"] = "private, no-store"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["X-Media-Source"] = f"{config.name}; reason={reason}"
-    return response
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "private, no-store"),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Media-Source", _source_header(config.name, reason)),
+    ]
+    return status, headers, body
+
+
+@lru_cache(maxsize=256)
+def _source_header(configuration: str, reason: Reason) -> str:
+    # A configuration may be named in any language; Django knows how headers take it.
+    headers = ResponseHeaders({"X-Media-Source": f"{configuration}; reason={reason}"})
+    return headers["X-Media-Source"]
+
+
+@login_not_required
+def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
+    """Redirect to the media file in the bucket that the decision names; for GET and HEAD.
+
+    `?source=primary` forces the bucket it was uploaded to, `?redirect=0` answers JSON instead of a
+    redirect, `?disposition=inline` asks for types on the allow-list to be shown and not saved.
+    """
+    try:
+        granted = grant(request, media_id)
+    except Refused as refused:
+        return _refusal(request, refused)
+    status, headers, body = answer(request, granted)
+    return HttpResponse(body, status=status, headers=dict(headers))
+
+
+def _query(request: HttpRequest) -> Mapping[str, str]:
+    return request.GET if request.META.get("QUERY_STRING") else {}
 
 
 @lru_cache(maxsize=256)
@@ -310,26 +363,33 @@ def _counter(configuration: str, reason: Reason):
 
 def _note(subject: Subject, config: BucketConfig, reason: Reason) -> None:
     _counter(config.name, reason).inc()
-    logger.info(
+    log_event(
+        logger,
         "download",
-        extra={
-            "media_file": subject.media_file_id,
-            "user": subject.user_id,
-            "configuration": config.name,
-            "reason": reason,
-        },
+        media_file=subject.media_file_id,
+        user=subject.user_id,
+        configuration=config.name,
+        reason=reason,
     )
 
 
-def _problem(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse:
+def _refusal(request: HttpRequest, refused: Refused) -> HttpResponse:
+    if refused.code == "bad-token":
+        return bad_token()
+    if refused.code == "method-not-allowed":
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    if refused.code == "not-logged-in":
+        if wants_json(request):
+            return not_logged_in()
+        return redirect_to_login(request.get_full_path())
     if wants_json(request):
-        return json_problem(status, code, message)
-    if status == 404:
-        raise Http404(message)
-    if status == 400:
-        raise BadRequest(message)
-    context = {"title": "This file cannot be downloaded", "message": message}
-    return render(request, "problem.html", context, status=status)
+        return json_problem(refused.status, refused.code, refused.message)
+    if refused.status == 404:
+        raise Http404(refused.message)
+    if refused.status == 400:
+        raise BadRequest(refused.message)
+    context = {"title": "This file cannot be downloaded", "message": refused.message}
+    return render(request, "problem.html", context, status=refused.status)
 
 
 # --- Saying where a download would come from ------------------------------------------------------

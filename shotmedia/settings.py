@@ -105,7 +105,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "shotmedia.middleware.HealthMiddleware",
-    "media.middleware.DownloadMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "shotmedia.middleware.NoStoreMiddleware",

@@ -33,6 +33,8 @@ NAMES = {
     "user": "empty view that reads request.user",
     "peer": "login_required, ORM, django-storages",
 }
+BASELINES = "tests.benchmarks.wsgi:application"
+"""Django alone, without what answers the site's downloads before it."""
 ACCESS_KEY, SECRET_KEY = "AKIABENCHBENCHBENCHX", "bench-secret-key-bench-secret-key-bench0"
 WARM_UP = 0.7
 """Seconds of load before anything is counted."""
@@ -119,7 +121,7 @@ def server(
             str(Path(sys.executable).with_name("granian")), "--interface", "wsgi",
             "--port", str(port), "--workers", str(options.workers),
             "--blocking-threads", str(options.threads), "--no-ws", "--log-level", "warning",
-            "shotmedia.wsgi:application",
+            "shotmedia.wsgi:application" if target in TRUST_SECONDS else BASELINES,
         ],
         env=environment
         | {"BENCH_TARGET": target, "REPLICA_TRUST_SECONDS": TRUST_SECONDS.get(target, "0")},

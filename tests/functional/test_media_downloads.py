@@ -14,14 +14,8 @@ from media.models import ReplicaCopy
 from preferences.models import Session
 from tests.functional.conftest import SYDNEY
 
-SHORT_WAY = "media.middleware.DownloadMiddleware"
-
-
-@pytest.fixture(params=["short way", "through the URLconf"], autouse=True)
-def _both_ways(request, settings):
-    """Every test runs with and without the middleware that shortens the way."""
-    if request.param == "through the URLconf":
-        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != SHORT_WAY]
+# Every test here runs both ways.
+pytestmark = pytest.mark.usefixtures("way")
 
 
 def download(client, media_file, query="", **extra):

@@ -8,16 +8,16 @@ import pytest
 import requests
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
-from django.core.handlers.base import BaseHandler
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import DatabaseError, connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from media.wsgi import DownloadsFirst
 from preferences import tokens
 from preferences.models import ApiToken, Session, User
 
-SHORT_WAY = "media.middleware.DownloadMiddleware"
 HOUR = timedelta(hours=1)
 
 
@@ -35,13 +35,6 @@ def assert_bad_token(response):
     assert response["Cache-Control"] == "private, no-store"
     assert response.json()["error"] == "bad-token"
     assert response.json()["message"].startswith("This API token is not accepted: ")
-
-
-@pytest.fixture(params=["short way", "through the URLconf"])
-def way(request, settings):
-    if request.param == "through the URLconf":
-        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != SHORT_WAY]
-    return request.param
 
 
 # --- Downloads ------------------------------------------------------------------------------------
@@ -153,8 +146,8 @@ def test_one_statement_answers_a_redirect_by_token(site, client, way, settings):
     with CaptureQueriesContext(connection) as captured:
         assert download(client, media_file, text)["X-Media-Source"] == "sydney; reason=ready"
     statements = [query["sql"] for query in captured]
-    # Without the short way the middleware has to ask by itself, as for every other address.
-    assert len(statements) == (1 if way == "short way" else 2)
+    # In Django the middleware has to ask by itself, as for every other address.
+    assert len(statements) == (1 if way == "before Django" else 2)
     assert "preferences_apitoken" in statements[-1]
     assert not any(sql.startswith("UPDATE") for sql in statements)
 
@@ -194,13 +187,15 @@ def test_the_last_use_is_written_after_the_answer_and_once_in_ten_minutes(
     site, client, way, one_connection
 ):
     text, media_file = site.token(site.person()), site.media_file()
-    handler = BaseHandler()
-    handler.load_middleware()
+    application = WSGIHandler()
+    if way == "before Django":
+        application = DownloadsFirst(application)
     request = RequestFactory().get(f"/media/{media_file.pk}/download", **by(text))
-    response = handler.get_response(request)
-    assert response.status_code == 302
+    statuses = []
+    answer = application(request.environ, lambda status, headers: statuses.append(status))
+    assert (statuses, b"".join(answer)) == (["302 Found"], b"")
     assert ApiToken.objects.get().last_used_at is None
-    response.close()  # as the server does when the answer has been sent
+    answer.close()  # as the server does when the answer has been sent
     first = ApiToken.objects.get().last_used_at
     assert timezone.now() - first < timedelta(minutes=1)
     download(client, media_file, text)

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 
-from shotmedia.logs import JsonFormatter
+from shotmedia.logs import JsonFormatter, log_event
 
 
 def line(**record):
@@ -47,3 +47,28 @@ def test_an_exception_is_in_the_line():
 
 def test_values_that_json_does_not_know_are_written_as_text():
     assert line(msg="x", path={1})["path"] == "{1}"
+
+
+def test_an_event_is_the_record_that_logging_makes_less_where_it_came_from(caplog):
+    logger = logging.getLogger("shotmedia.tests")
+    with caplog.at_level(logging.INFO, logger=logger.name):
+        log_event(logger, "download", media_file=42, reason="ready")
+        logger.info("download", extra={"media_file": 42, "reason": "ready"})
+    ours, theirs = caplog.records
+    assert vars(ours).keys() >= vars(theirs).keys()
+    assert 0 <= theirs.created - ours.created < 10
+    lines = [json.loads(JsonFormatter().format(record)) for record in (ours, theirs)]
+    assert lines[0] | {"time": ""} == lines[1] | {"time": ""}
+    assert lines[0]["media_file"] == 42
+    for style in (
+        "%(asctime)s %(levelname)s %(name)s %(message)s %(pathname)s:%(lineno)d %(funcName)s",
+        "%(process)s %(threadName)s %(msecs)d %(relativeCreated)d",
+    ):
+        logging.Formatter(style).format(ours)
+
+
+def test_an_event_below_the_level_is_not_made(caplog):
+    logger = logging.getLogger("shotmedia.tests")
+    with caplog.at_level(logging.WARNING, logger=logger.name):
+        log_event(logger, "download")
+    assert not caplog.records
