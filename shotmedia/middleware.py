@@ -110,6 +110,27 @@ def json_login_required(view: Callable[..., HttpResponse]) -> Callable[..., Http
     return login_not_required(answer)
 
 
+class MethodNotAllowedMiddleware:
+    """Say in words what the 405 of Django's and django-ninja's views say in a header alone."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code != 405:
+            return response
+        allowed = response.headers["Allow"]
+        message = f"This address takes {allowed}, and not {request.method}."
+        if wants_json(request):
+            answer = json_problem(405, "method-not-allowed", message)
+        else:
+            context = {"title": "That cannot be done here", "message": message}
+            answer = render(request, "problem.html", context, status=405)
+        answer.headers["Allow"] = allowed
+        return answer
+
+
 class LoginRequiredMiddleware(DjangoLoginRequired):
     """Every page needs a login unless its view says otherwise; scripts get 401 as JSON."""
 

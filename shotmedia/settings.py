@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "shotmedia.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "shotmedia.middleware.MethodNotAllowedMiddleware",
 ]
 
 ROOT_URLCONF = "shotmedia.urls"

@@ -102,6 +102,29 @@ def test_a_download_is_one_line_of_the_log(site, client, caplog):
     assert logged == (media_file.pk, person.pk, "main", "too-fresh")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("post", "/media/1/source", "GET, HEAD"), ("put", "/media/1/download", "GET, HEAD")],
+)
+def test_a_method_that_an_address_does_not_take_is_said(site, client, method, path, allowed):
+    client.force_login(site.person("no", username="rhea"))
+    page = getattr(client, method)(path)
+    assert (page.status_code, page["Allow"]) == (405, allowed)
+    assert f"This address takes {allowed}, and not {method.upper()}." in page.content.decode()
+    assert "rhea" in page.content.decode()
+    answer = getattr(client, method)(path, HTTP_ACCEPT="application/json")
+    assert (answer.status_code, answer["Allow"]) == (405, allowed)
+    assert answer.json()["error"] == "method-not-allowed"
+
+
+def test_a_method_that_the_api_does_not_take_is_said_in_json(site, client):
+    answer = client.delete(
+        "/api/preferences/", HTTP_AUTHORIZATION=f"Bearer {site.token(site.person())}"
+    )
+    assert (answer.status_code, answer.json()["error"]) == (405, "method-not-allowed")
+    assert "DELETE" not in answer["Allow"]
+
+
 def test_log_in_and_out(site, client):
     person = site.person("no", username="rhea")
     wrong = client.post("/login/", {"username": "rhea", "password": "wrong"})
