@@ -242,6 +242,10 @@ class Granted(NamedTuple):
     link: SignedURL
 
 
+Answer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers and body."""
+
+
 class Refused(Exception):
     """One request gets no link."""
 
@@ -300,7 +304,7 @@ def grant(request: HttpRequest, media_id: int) -> Granted:
     return Granted(subject, config, reason, link)
 
 
-def answer(request: HttpRequest, granted: Granted) -> tuple[int, list[tuple[str, str]], bytes]:
+def answer(request: HttpRequest, granted: Granted) -> Answer:
     """Return status, headers and body: a redirect, or JSON where `?redirect=0` asks for it."""
     subject, config, reason, link = granted
     if _query(request).get("redirect") == "0":

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from urllib.parse import quote
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
@@ -132,6 +133,42 @@ def test_the_client_is_told_by_a_trusted_proxy_only(site, client, settings):
     assert source() == "main; reason=address-not-listed"
     settings.TRUSTED_PROXIES = ["127.0.0.1"]
     assert source() == "sydney; reason=ready"
+
+
+def test_addresses_without_a_path_are_left_to_django(site):
+    environ = environ_of("/")
+    del environ["PATH_INFO"]  # PEP 3333: may be absent
+    assert is_left_to_django(environ)
+
+
+@pytest.mark.parametrize("path", ["/média", "/映画"])
+def test_a_site_below_a_path_in_any_language_says_who_has_to_log_in(site, one_connection, path):
+    environ = environ_of(f"/media/{site.media_file().pk}/download")
+    environ["SCRIPT_NAME"] = path.encode().decode("latin-1")  # as PEP 3333 wants it
+    status, headers, _ = call(DownloadsFirst(WSGIHandler()), environ)
+    assert status == "302 Found"
+    assert dict(headers)["Location"].startswith(f"{quote(path)}/login/")
+
+
+def test_a_query_that_django_refuses_is_no_failure_of_the_site(site, cookie, settings, caplog):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    path = f"/media/{site.media_file().pk}/download?a=1&a=1&a=1"
+    assert is_left_to_django(environ_of(path, HTTP_COOKIE=cookie))
+    assert not [record for record in caplog.records if record.name == "media.wsgi"]
+
+
+@pytest.mark.parametrize("https_only", [False, True])
+def test_django_is_asked_once_whatever_it_raises(site, settings, https_only):
+    settings.SECURE_SSL_REDIRECT = https_only
+    asked = []
+
+    def fail(environ, start_response):
+        asked.append(environ)
+        raise ConnectionResetError("the client is gone")
+
+    with pytest.raises(ConnectionResetError):
+        call(DownloadsFirst(fail), environ_of(f"/media/{site.media_file().pk}/download"))
+    assert len(asked) == 1
 
 
 def test_a_failure_is_logged_and_left_to_django(site, cookie, monkeypatch, caplog):
