@@ -256,6 +256,10 @@ class Refused(Exception):
         self.message = message
 
 
+REFUSED = "shotmedia.refused"
+"""Where a WSGI environ holds the Refused of a request that the view has but to put in words."""
+
+
 def grant(request: HttpRequest, media_id: int) -> Granted:
     """Return the link for a request, found, decided, signed, counted and logged.
 
@@ -348,6 +352,10 @@ def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
     `?source=primary` forces the bucket it was uploaded to, `?redirect=0` answers JSON instead of a
     redirect, `?disposition=inline` asks for types on the allow-list to be shown and not saved.
     """
+    # Refused by who was asked first: to look again would take the same time, and the same turn.
+    refused = request.META.pop(REFUSED, None)
+    if refused is not None:
+        return _refusal(request, refused)
     try:
         granted = grant(request, media_id)
     except Refused as refused:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.wsgi import WSGIRequest
 
-from media.downloads import Answer, Refused, answer, grant
+from media.downloads import REFUSED, Answer, Refused, answer, grant
 from preferences.tokens import write_uses
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ class DownloadsFirst:
 
     Django's signals, middleware and response cost more than a download's decision and signature,
     and do nothing for it: who asks is found by the download's own statement. Whatever gets no
-    link here, and whatever fails here, goes through Django, which has the words for it. The
-    download view answers the same: this class may be left out.
+    link here, and whatever fails here, goes through Django, which has the words for it. What was
+    refused is not asked again. The download view answers the same: this class may be left out.
     """
 
     def __init__(self, application: Application) -> None:
@@ -50,7 +50,10 @@ def _answer(environ: dict[str, Any], media_id: int) -> Answer | None:
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
             return None
         return answer(request, grant(request, media_id))
-    except (SuspiciousOperation, Refused):
+    except SuspiciousOperation:
+        return None
+    except Refused as refused:
+        environ[REFUSED] = refused
         return None
     except Exception:
         logger.exception("a download is tried again through Django")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from unittest.mock import patch
 from urllib.parse import quote
 
 import pytest
@@ -9,7 +10,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError
 from django.test import RequestFactory
 
-from media import wsgi
+from media import downloads, wsgi
 from media.wsgi import DownloadsFirst
 from preferences.models import Session
 from tests.functional.conftest import SYDNEY
@@ -169,6 +170,18 @@ def test_django_is_asked_once_whatever_it_raises(site, settings, https_only):
     with pytest.raises(ConnectionResetError):
         call(DownloadsFirst(fail), environ_of(f"/media/{site.media_file().pk}/download"))
     assert len(asked) == 1
+
+
+def test_what_was_refused_is_not_looked_up_again(site, cookie, one_connection):
+    """A replica that is down is waited for once, though the primary cannot be used either."""
+    media_file = site.media_file(configuration="gone")
+    site.emulator.faults(SYDNEY, refuse=True)
+    environ = environ_of(f"/media/{media_file.pk}/download", HTTP_COOKIE=cookie)
+    with patch.object(downloads, "look_for_copy", wraps=downloads.look_for_copy) as look:
+        status, _, body = call(DownloadsFirst(WSGIHandler()), environ)
+    assert status == "503 Service Unavailable"
+    assert "“gone” is not in S3 Configuration" in body.decode()
+    assert look.call_count == 1
 
 
 def test_a_failure_is_logged_and_left_to_django(site, cookie, monkeypatch, caplog):
