@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 
 from media import downloads, wsgi
@@ -205,6 +205,43 @@ def test_a_database_that_is_gone_is_said_in_json(site, cookie, monkeypatch, one_
     status, _, body = call(DownloadsFirst(WSGIHandler()), environ)
     assert status == "503 Service Unavailable"
     assert json.loads(body)["error"] == "database-down"
+
+
+def test_a_database_out_of_reach_is_tried_once_here_and_once_by_django(
+    site, cookie, transactional_db, monkeypatch
+):
+    """Each time may take `connect_timeout`, and a thread waits with it."""
+    path = f"/media/{site.media_file().pk}/download"
+    tries = []
+
+    def connect():
+        tries.append(path)
+        raise OperationalError("timeout expired")
+
+    connection.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "connect", connect)
+        status, _, _ = call(DownloadsFirst(WSGIHandler()), environ_of(path, HTTP_COOKIE=cookie))
+    assert status == "503 Service Unavailable"
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize("drop", ["by the server", "by the driver"])
+def test_downloads_alone_get_over_a_dropped_connection(site, cookie, transactional_db, drop):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connection to drop")
+    environ = environ_of(f"/media/{site.media_file().pk}/download", HTTP_COOKIE=cookie)
+    assert not is_left_to_django(dict(environ))
+    dropped = connection.connection
+    if drop == "by the driver":
+        dropped.close()
+    else:
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [dropped.info.backend_pid])
+        other.close()
+    assert not is_left_to_django(environ)
+    assert connection.connection is not dropped
 
 
 def test_a_replica_that_is_down_costs_nobody_a_download(site, cookie):
