@@ -93,6 +93,8 @@ def test_a_configuration_named_in_any_language_is_in_the_header(site, cookie, on
         ("GET", "/media/٣/download", {}),
         ("GET", "/media/12345/download", {}),
         ("GET", "/media/9999999999999999999/download", {}),
+        ("GET", f"/media/{'9' * 5000}/download", {}),  # more digits than Python reads
+        ("GET", "/elsewhere/media/{}/download", {}),
         ("GET", "/media/{}/download?source=sydney", {}),
         ("POST", "/media/{}/download", {}),
         ("GET", "/media/{}/download", {"HTTP_COOKIE": ""}),
