@@ -242,6 +242,10 @@ class Granted(NamedTuple):
     link: SignedURL
 
 
+Answer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers and body."""
+
+
 class Refused(Exception):
     """One request gets no link."""
 
@@ -250,6 +254,10 @@ class Refused(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+REFUSED = "shotmedia.refused"
+"""Where a WSGI environ holds the Refused of a request that the view has but to put in words."""
 
 
 def grant(request: HttpRequest, media_id: int) -> Granted:
@@ -300,7 +308,7 @@ def grant(request: HttpRequest, media_id: int) -> Granted:
     return Granted(subject, config, reason, link)
 
 
-def answer(request: HttpRequest, granted: Granted) -> tuple[int, list[tuple[str, str]], bytes]:
+def answer(request: HttpRequest, granted: Granted) -> Answer:
     """Return status, headers and body: a redirect, or JSON where `?redirect=0` asks for it."""
     subject, config, reason, link = granted
     if _query(request).get("redirect") == "0":
@@ -344,6 +352,10 @@ def download(request: HttpRequest, media_id: int) -> HttpResponseBase:
     `?source=primary` forces the bucket it was uploaded to, `?redirect=0` answers JSON instead of a
     redirect, `?disposition=inline` asks for types on the allow-list to be shown and not saved.
     """
+    # Refused by who was asked first: to look again would take the same time, and the same turn.
+    refused = request.META.pop(REFUSED, None)
+    if refused is not None:
+        return _refusal(request, refused)
     try:
         granted = grant(request, media_id)
     except Refused as refused:

@@ -154,18 +154,23 @@ def download_row_by_token(media_file_id: int, key: str) -> TokenRow | None:
 
 def _find(statement: _Statement[R], media_file_id: int, key: str) -> R | None:
     database = connections[DEFAULT_DB_ALIAS]
-    if database.connection is not None and not database.queries_logged:
+    was_connected = database.connection is not None
+    if was_connected and not database.queries_logged:
         if database.vendor == "sqlite":
             return _sqlite_row(database, statement, media_file_id, key)
-        found, row = _prepared_row(database.connection, statement, media_file_id, key)
+        try:
+            found, row = _prepared_row(database.connection, statement, media_file_id, key)
+        except database.Database.Error:  # closed on this side, which the cursor says to Django
+            found = False
         if found:
             return row
     try:
         values = _execute(database, statement, media_file_id, key)
     except (OperationalError, InterfaceError):
         # A connection that the server has dropped shows in this statement itself, which may be
-        # repeated on a new one; within a transaction there is nothing to be saved.
-        if database.in_atomic_block:
+        # repeated on a new one; within a transaction there is nothing to be saved. A server that
+        # was just tried in vain is not: a network that swallows everything costs connect_timeout.
+        if database.in_atomic_block or not was_connected:
             raise
         database.close()
         values = _execute(database, statement, media_file_id, key)

@@ -8,6 +8,7 @@ import pytest
 import requests
 from django.db import OperationalError, connection
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from media import downloads
 from media.models import ReplicaCopy
@@ -462,6 +463,21 @@ def test_one_statement_answers_a_redirect(
     with django_assert_num_queries(1) as captured:
         assert download(client, media_file)["X-Media-Source"] == "sydney; reason=ready"
     assert "preferences_session" in captured[0]["sql"]
+
+
+@pytest.mark.parametrize("query", ["", "?redirect=0"])
+def test_a_download_is_counted_and_logged_once(site, as_person, caplog, query):
+    client, media_file = as_person("no"), site.media_file()
+    sample = "shotmedia_decisions_total", {"configuration": "main", "reason": "user-no"}
+    before = REGISTRY.get_sample_value(*sample) or 0
+    with caplog.at_level("INFO", logger="media.downloads"):
+        download(client, media_file, query)
+        download(client, media_file, "?source=nonsense")
+    assert REGISTRY.get_sample_value(*sample) - before == 1
+    (event,) = [record for record in caplog.records if record.name == "media.downloads"]
+    assert event.getMessage() == "download"
+    assert (event.media_file, event.configuration) == (media_file.pk, "main")
+    assert event.reason == "user-no"
 
 
 def test_a_changed_preference_is_seen_by_the_next_request(site, as_person):

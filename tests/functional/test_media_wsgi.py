@@ -2,13 +2,15 @@
 
 import json
 import logging
+from unittest.mock import patch
+from urllib.parse import quote
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 
-from media import wsgi
+from media import downloads, wsgi
 from media.wsgi import DownloadsFirst
 from preferences.models import Session
 from tests.functional.conftest import SYDNEY
@@ -91,6 +93,8 @@ def test_a_configuration_named_in_any_language_is_in_the_header(site, cookie, on
         ("GET", "/media/٣/download", {}),
         ("GET", "/media/12345/download", {}),
         ("GET", "/media/9999999999999999999/download", {}),
+        ("GET", f"/media/{'9' * 5000}/download", {}),  # more digits than Python reads
+        ("GET", "/elsewhere/media/{}/download", {}),
         ("GET", "/media/{}/download?source=sydney", {}),
         ("POST", "/media/{}/download", {}),
         ("GET", "/media/{}/download", {"HTTP_COOKIE": ""}),
@@ -134,6 +138,54 @@ def test_the_client_is_told_by_a_trusted_proxy_only(site, client, settings):
     assert source() == "sydney; reason=ready"
 
 
+def test_addresses_without_a_path_are_left_to_django(site):
+    environ = environ_of("/")
+    del environ["PATH_INFO"]  # PEP 3333: may be absent
+    assert is_left_to_django(environ)
+
+
+@pytest.mark.parametrize("path", ["/média", "/映画"])
+def test_a_site_below_a_path_in_any_language_says_who_has_to_log_in(site, one_connection, path):
+    environ = environ_of(f"/media/{site.media_file().pk}/download")
+    environ["SCRIPT_NAME"] = path.encode().decode("latin-1")  # as PEP 3333 wants it
+    status, headers, _ = call(DownloadsFirst(WSGIHandler()), environ)
+    assert status == "302 Found"
+    assert dict(headers)["Location"].startswith(f"{quote(path)}/login/")
+
+
+def test_a_query_that_django_refuses_is_no_failure_of_the_site(site, cookie, settings, caplog):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    path = f"/media/{site.media_file().pk}/download?a=1&a=1&a=1"
+    assert is_left_to_django(environ_of(path, HTTP_COOKIE=cookie))
+    assert not [record for record in caplog.records if record.name == "media.wsgi"]
+
+
+@pytest.mark.parametrize("https_only", [False, True])
+def test_django_is_asked_once_whatever_it_raises(site, settings, https_only):
+    settings.SECURE_SSL_REDIRECT = https_only
+    asked = []
+
+    def fail(environ, start_response):
+        asked.append(environ)
+        raise ConnectionResetError("the client is gone")
+
+    with pytest.raises(ConnectionResetError):
+        call(DownloadsFirst(fail), environ_of(f"/media/{site.media_file().pk}/download"))
+    assert len(asked) == 1
+
+
+def test_what_was_refused_is_not_looked_up_again(site, cookie, one_connection):
+    """A replica that is down is waited for once, though the primary cannot be used either."""
+    media_file = site.media_file(configuration="gone")
+    site.emulator.faults(SYDNEY, refuse=True)
+    environ = environ_of(f"/media/{media_file.pk}/download", HTTP_COOKIE=cookie)
+    with patch.object(downloads, "look_for_copy", wraps=downloads.look_for_copy) as look:
+        status, _, body = call(DownloadsFirst(WSGIHandler()), environ)
+    assert status == "503 Service Unavailable"
+    assert "“gone” is not in S3 Configuration" in body.decode()
+    assert look.call_count == 1
+
+
 def test_a_failure_is_logged_and_left_to_django(site, cookie, monkeypatch, caplog):
     def fail(*arguments):
         raise OperationalError("the database is gone")
@@ -155,6 +207,43 @@ def test_a_database_that_is_gone_is_said_in_json(site, cookie, monkeypatch, one_
     status, _, body = call(DownloadsFirst(WSGIHandler()), environ)
     assert status == "503 Service Unavailable"
     assert json.loads(body)["error"] == "database-down"
+
+
+def test_a_database_out_of_reach_is_tried_once_here_and_once_by_django(
+    site, cookie, transactional_db, monkeypatch
+):
+    """Each time may take `connect_timeout`, and a thread waits with it."""
+    path = f"/media/{site.media_file().pk}/download"
+    tries = []
+
+    def connect():
+        tries.append(path)
+        raise OperationalError("timeout expired")
+
+    connection.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "connect", connect)
+        status, _, _ = call(DownloadsFirst(WSGIHandler()), environ_of(path, HTTP_COOKIE=cookie))
+    assert status == "503 Service Unavailable"
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize("drop", ["by the server", "by the driver"])
+def test_downloads_alone_get_over_a_dropped_connection(site, cookie, transactional_db, drop):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connection to drop")
+    environ = environ_of(f"/media/{site.media_file().pk}/download", HTTP_COOKIE=cookie)
+    assert not is_left_to_django(dict(environ))
+    dropped = connection.connection
+    if drop == "by the driver":
+        dropped.close()
+    else:
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [dropped.info.backend_pid])
+        other.close()
+    assert not is_left_to_django(environ)
+    assert connection.connection is not dropped
 
 
 def test_a_replica_that_is_down_costs_nobody_a_download(site, cookie):

@@ -54,17 +54,47 @@ def test_an_event_is_the_record_that_logging_makes_less_where_it_came_from(caplo
     with caplog.at_level(logging.INFO, logger=logger.name):
         log_event(logger, "download", media_file=42, reason="ready")
         logger.info("download", extra={"media_file": 42, "reason": "ready"})
-    ours, theirs = caplog.records
-    assert vars(ours).keys() >= vars(theirs).keys()
-    assert 0 <= theirs.created - ours.created < 10
-    lines = [json.loads(JsonFormatter().format(record)) for record in (ours, theirs)]
+    ours, theirs = (vars(record) for record in caplog.records)
+    assert ours.keys() == theirs.keys()
+    assert 0 <= theirs["created"] - ours["created"] < 10
+    assert 0 <= theirs["relativeCreated"] - ours["relativeCreated"] < 10_000
+    differ = {name for name in ours if ours[name] != theirs[name]}
+    assert differ <= {
+        *("pathname", "filename", "module", "lineno", "funcName"),
+        *("created", "msecs", "relativeCreated", "asctime"),
+    }
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
     assert lines[0] | {"time": ""} == lines[1] | {"time": ""}
     assert lines[0]["media_file"] == 42
-    for style in (
-        "%(asctime)s %(levelname)s %(name)s %(message)s %(pathname)s:%(lineno)d %(funcName)s",
-        "%(process)s %(threadName)s %(msecs)d %(relativeCreated)d",
-    ):
-        logging.Formatter(style).format(ours)
+
+
+def test_an_event_can_be_written_as_djangos_documentation_does(caplog):
+    logger = logging.getLogger("shotmedia.tests")
+    with caplog.at_level(logging.INFO, logger=logger.name):
+        log_event(logger, "download")
+    (event,) = caplog.records
+    verbose = "{levelname} {asctime} {module} {process:d} {thread:d} {message}"
+    assert logging.Formatter(verbose, style="{").format(event).endswith("download")
+    place = "%(pathname)s:%(lineno)d %(funcName)-20s %(processName)-10s %(threadName)-10s"
+    assert "MainThread" in logging.Formatter(place).format(event)
+
+
+def test_an_event_is_made_by_the_record_factory_that_is_set(caplog):
+    factory = logging.getLogRecordFactory()
+
+    def with_site(*args, **kwargs):
+        record = factory(*args, **kwargs)
+        record.site = "sydney"
+        return record
+
+    logger = logging.getLogger("shotmedia.tests")
+    logging.setLogRecordFactory(with_site)
+    try:
+        with caplog.at_level(logging.INFO, logger=logger.name):
+            log_event(logger, "download")
+    finally:
+        logging.setLogRecordFactory(factory)
+    assert caplog.records[0].site == "sydney"
 
 
 def test_an_event_below_the_level_is_not_made(caplog):
