@@ -295,6 +295,15 @@ def test_what_cannot_be_asked_is_said_on_a_page_or_in_json(site, client):
     assert client.get("/", HTTP_HOST="evil", headers=JSON).json()["error"] == "bad-request"
 
 
+def test_a_query_with_too_many_fields_is_said_on_a_page_or_in_json(site, client, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    client.force_login(site.person())
+    path = f"/media/{site.media_file().pk}/download?a=1&a=1&a=1"
+    assert client.get(path).status_code == 400
+    answer = client.get(f"{path}&redirect=0")
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad-request")
+
+
 def test_the_address_for_logging_out_may_be_opened_and_logs_nobody_out(site, client):
     client.force_login(site.person())
     assert client.get("/logout/")["Location"] == "/"
