@@ -298,6 +298,9 @@ def test_the_library_is_searched_by_keyboard(site, artist, page_as):
     page.get_by_role("link", name="sh010_comp.mov").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("sh010_comp.mov")
+    page.reload()
+    page.get_by_role("link", name="← Library").click()
+    expect(page.get_by_role("searchbox")).to_have_value("comp sh010")
 
 
 def test_thumbnails_come_from_the_bucket(site, artist, page_as):
