@@ -217,6 +217,20 @@ def test_an_unknown_address_is_a_page_of_the_site(site, client, path):
     assert "Go to the library" in response.content.decode()
 
 
+def test_an_address_that_is_asked_in_another_way_says_so(site, client):
+    client.force_login(site.person("yes", username="rhea"))
+    media_file = site.media_file()
+    for method, path in (("get", "/media/uploads"), ("post", f"/media/{media_file.pk}/download")):
+        page = getattr(client, method)(path)
+        assert page.status_code == 405
+        assert "That cannot be asked" in page.content.decode()
+        assert "rhea" in page.content.decode()
+        answer = getattr(client, method)(path, headers=JSON)
+        assert (answer.status_code, answer["Allow"]) == (405, page["Allow"])
+        assert answer.json()["error"] == "method-not-allowed"
+        assert answer["Allow"] in answer.json()["message"]
+
+
 def test_a_call_without_csrf_token_is_refused_in_the_callers_language(site):
     client = Client(enforce_csrf_checks=True)
     body = {"data": "{}", "content_type": "application/json"}
