@@ -185,6 +185,8 @@ def test_an_admin_makes_a_link_and_finds_the_results(
         )  # fmt: skip
     page.goto("/admin/speedtest/results/")
     expect(page.locator(".st-trend path")).to_have_count(2)
+    newest = page.locator(".st-trend circle").last.bounding_box()
+    assert newest["x"] + newest["width"] <= width
     page.get_by_text("The chart as a table").click()
     expect(page.locator(".st-table tbody tr")).to_have_count(4)
     fits(page)
