@@ -199,17 +199,17 @@ def test_an_admin_makes_a_link_and_finds_the_results(
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_note_without_spaces_makes_no_page_wider(
+def test_names_without_spaces_make_no_page_wider(
     page_as, visitor: Page, site: Site, admin: User, width: int
 ) -> None:
     link = invite(admin, note="v" * 80)
-    SpeedTestRun.objects.create(
-        invitation=link, configuration="main", place=link.place, started_at=timezone.now(),
+    run = SpeedTestRun.objects.create(
+        invitation=link, configuration="c" * 100, place=link.place, started_at=timezone.now(),
         state="done",
     )  # fmt: skip
     page = page_as(admin, viewport={"width": width, "height": 900})
-    for address in ("/admin/speedtest/invitations/", "/admin/speedtest/results/"):
-        page.goto(address)
+    for address in ("invitations/", "results/", f"results/{run.pk}/"):
+        page.goto(f"/admin/speedtest/{address}")
         fits(page)
     visitor.set_viewport_size({"width": width, "height": 900})
     visitor.goto(path_of(link))
