@@ -121,6 +121,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "origin": origin,
         "source": _source(origin),
         "age": duration(time.time() - media_file.completed_at.timestamp()),
+        "bytes": f"{media_file.size:,}",
         "shown": media_file.content_type in INLINE_TYPES,
     }
     response = render(request, "media/detail.html", context)

@@ -36,7 +36,13 @@ from preferences.forms import (
     options_for,
 )
 from preferences.history import LONG_FIELDS, HistoryPages
-from preferences.models import PreferenceRevision, SitePreferences, User, UseS3Replication
+from preferences.models import (
+    ApiToken,
+    PreferenceRevision,
+    SitePreferences,
+    User,
+    UseS3Replication,
+)
 from preferences.reader import canonical, read_json
 from preferences.saving import (
     FIELDS,
@@ -401,8 +407,16 @@ class UserAdmin(DjangoUserAdmin):
         has changed since for a change back.
         """
         formset = super().get_changelist_formset(request, **kwargs)
-        formset.form.base_fields["use_s3_replication"].show_hidden_initial = True
+        field = formset.form.base_fields["use_s3_replication"]
+        field.show_hidden_initial = True
+        # The list has no <label>; the column's head is not read out with a select.
+        field.widget.attrs["aria-label"] = "Use S3 Replication"
         return formset
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple:
+        """Let a person's API tokens go with them: nobody may delete tokens by themselves."""
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        return found, counts, set(lacking) - {ApiToken._meta.verbose_name}, protected
 
     def construct_change_message(
         self, request: HttpRequest, form: ModelForm, formsets: list | None, add: bool = False

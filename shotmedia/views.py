@@ -2,9 +2,11 @@
 
 import logging
 import sys
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LoginView as DjangoLoginView
 from django.contrib.auth.views import LogoutView as DjangoLogoutView
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import Error, InterfaceError, OperationalError, connection
@@ -12,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import Resolver404, resolve, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found, permission_denied
@@ -51,6 +54,27 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if allowed.find(client_address(request)) is None:
         raise PermissionDenied("METRICS_ADDRESSES does not list your address.")
     return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+class LoginView(DjangoLoginView):
+    """Django's own; it leads to pages only."""
+
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:
+        """Go on to the page of a media file in place of its download, and never to this one.
+
+        A download answers with a redirect to S3, where no form of this site may lead (its
+        Content-Security-Policy): the browser would stay here without a word.
+        """
+        address = super().get_redirect_url()
+        try:
+            match = resolve(urlsplit(address).path)
+        except Resolver404:
+            return address
+        if match.view_name == "media:download":
+            return reverse("media:detail", args=[match.kwargs["media_id"]])
+        return "" if match.view_name == "login" else address
 
 
 class LogoutView(DjangoLogoutView):
@@ -109,6 +133,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Refuse a form or a script's call without its CSRF token (settings.CSRF_FAILURE_VIEW)."""
     advice = "Your session or this page is too old, or cookies are off. Load the page again."
     if not wants_json(request):
+        if request.user.is_authenticated and request.path == reverse("login"):
+            # They have logged in meanwhile, in another tab.
+            return redirect(request.get_full_path())
         return render(request, "403_csrf.html", {"advice": advice}, status=403)
     if not request.user.is_authenticated:
         return not_logged_in()

@@ -46,6 +46,7 @@ from speedtest.views import (
     is_upload_id,
     json_body,
     json_lines,
+    origin_of,
     problem,
     replayed,
 )
@@ -179,11 +180,11 @@ def step(view: Callable[[HttpRequest, SpeedTestRun, steps.Target], HttpResponse]
 @step
 def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Sign the links of a test and make its objects: progress lines, then the links."""
-    current = plan(MODE)
+    origin, current = origin_of(request), plan(MODE)
 
     def events() -> Iterator[dict[str, Any]]:
         try:
-            for event in steps.prepare(target, run.path, current, measure=True):
+            for event in steps.prepare(target, run.path, current, measure=True, origin=origin):
                 if "links" in event:
                     # Notes quote S3's refusals.
                     yield {"links": event["links"] | {"notes": []}}

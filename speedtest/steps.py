@@ -20,6 +20,7 @@ from shotmedia.s3.presign import Signer, response_overrides
 from shotmedia.s3.probe import check_configuration, test_credentials
 from shotmedia.s3.probe_calls import Caller, Reply
 from shotmedia.s3.probe_cleanup import Removal, Stored, remove_below
+from shotmedia.s3.probe_cors import allowed, preflight
 from shotmedia.s3.probe_documents import RUNS_PATH, as_text, replication_rules
 from shotmedia.s3.probe_judgements import (
     Finding,
@@ -87,11 +88,12 @@ def server_findings(
 
 
 def prepare(
-    target: Target, path: str, plan: Mapping[str, Any], *, measure: bool
+    target: Target, path: str, plan: Mapping[str, Any], *, measure: bool, origin: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Make what the browser needs. Yields {"progress": sentence} and at last {"links": ...}.
 
     measure: also the seed object and links for the measurement.
+    origin: the site's as the browser sees it; "" where this server measures.
     Raises CredentialsUnavailable: without credentials nothing can be signed.
     """
     yield {"progress": "Signing links for your browser."}
@@ -108,7 +110,9 @@ def prepare(
         "download_only": False,
     }
     yield from _links_for_checks(links, caller, signer, path, plan)
-    links["download_only"] = target.download_only and links.pop("refused", False)
+    links["download_only"] = target.download_only and (
+        links.pop("refused", False) or _browsers_only_read(caller, path, origin)
+    )
     if measure or links["get"] is None:
         yield from _link_of_seed(links, target, caller, signer, plan)
     if links["get"] is None and links["seed"]:
@@ -204,6 +208,20 @@ def _links_for_checks(
         # The browser may get through where this server does not; the links work all the same.
         links["notes"].append(f"This server could not prepare test objects: {error.message}")
         yield {"progress": "This server does not reach S3; your browser may."}
+
+
+def _browsers_only_read(caller: Caller, path: str, origin: str) -> bool:
+    """Whether the CORS rules are those of a replica: GET and no PUT. False when it is not known."""
+    if not origin:
+        return False
+    try:
+        get, put = (
+            allowed(preflight(caller, f"{path}browser/preflight", origin, method), origin)
+            for method in ("GET", "PUT")
+        )
+    except Unreachable:
+        return False
+    return get and not put
 
 
 def _sign_get(signer: Signer, path: str) -> str:

@@ -325,10 +325,11 @@ def server_checks(request: HttpRequest, run: SpeedTestRun, target: steps.Target)
 def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> HttpResponse:
     """Sign the links of a test and make its objects: progress lines, then the links."""
     measure, current = run.mode != SpeedTestRun.Mode.QUICK, plan(run.mode)
+    origin = origin_of(request)
 
     def events() -> Iterator[dict[str, Any]]:
         try:
-            yield from steps.prepare(target, run.path, current, measure=measure)
+            yield from steps.prepare(target, run.path, current, measure=measure, origin=origin)
         except (CredentialsUnavailable, Unreachable) as error:
             yield {"problem": f"The site cannot sign links: {error.message}"}
         finally:

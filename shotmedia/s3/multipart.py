@@ -54,7 +54,9 @@ def plan_parts(
     if size < 0:
         raise ValueError(f"The size is {size} bytes; a file has 0 or more.")
     if size > max_size:
-        raise ValueError(f"The file has {size} bytes; S3 takes at most {max_size} in one object.")
+        raise ValueError(
+            f"The file has {size:,} bytes; S3 takes at most {max_size:,} in one object."
+        )
     wanted = min(max(part_size, min_part), max_part)
     needed = -(-size // max_parts)
     if needed > wanted:

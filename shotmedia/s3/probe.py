@@ -24,7 +24,7 @@ from .errors import AccessDenied, CredentialsUnavailable, S3Error, Unreachable, 
 from .presign import CredentialsHolder
 from .probe_calls import Caller, Held, Reply
 from .probe_cleanup import Removal, Stored, remove_below
-from .probe_cors import diagnose_cors, judge_exposed, preflight
+from .probe_cors import allowed, diagnose_cors, judge_exposed, preflight
 from .probe_documents import (
     RUNS_PATH,
     as_text,
@@ -143,6 +143,7 @@ class _Probe:
     made: list[Stored] = field(default_factory=list)
     blocked: dict[str, str] = field(default_factory=dict)
     put_refused: bool = False
+    browsers_put: bool = True
     downloaded: bytes = b""
     deadline: float = 0.0
 
@@ -682,7 +683,10 @@ class _Probe:
         path = f"{self.path}preflight"
 
         def ask(origin: str, method: str, headers: str) -> Reply:
-            return preflight(self.plain, path, origin, method, headers)
+            reply = preflight(self.plain, path, origin, method, headers)
+            if (origin, method, headers) == (self.origin, "PUT", ""):
+                self.browsers_put = allowed(reply, origin)
+            return reply
 
         return diagnose_cors(
             self.config, ask, self.origin, download_only=self.download_only or self.put_refused
@@ -698,7 +702,8 @@ class _Probe:
             "GetObject", "GET", self.sample.path, headers={**origin, "Range": "bytes=0-0"}
         )
         replies = [("GET", got, ("content-range",))]
-        if "put" not in self.blocked:
+        # Of a replica that browsers may only read from, the answer to a PUT is nobody's business.
+        if "put" not in self.blocked and self.browsers_put:
             path = f"{self.path}server-origin.bin"
             put = self.caller.send("PutObject", "PUT", path, headers=origin, body=b"x")
             if put.ok:

@@ -298,6 +298,9 @@ def test_the_library_is_searched_by_keyboard(site, artist, page_as):
     page.get_by_role("link", name="sh010_comp.mov").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("sh010_comp.mov")
+    page.reload()
+    page.get_by_role("link", name="← Library").click()
+    expect(page.get_by_role("searchbox")).to_have_value("comp sh010")
 
 
 def test_thumbnails_come_from_the_bucket(site, artist, page_as):
@@ -329,15 +332,16 @@ def test_a_thumbnail_that_no_bucket_has_becomes_an_icon(site, artist, page_as):
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_no_page_is_wider_than_the_screen(site, artist, page_as, width):
+def test_no_page_is_wider_than_the_screen(site, page_as, width):
     longest = "x" * 100
+    artist = site.person("yes", username="n" * 150)
     configurations = json.loads(site.values["s3_configuration"])
     configurations[longest] = configurations.pop("main")
     site.prefer(s3_configuration=json.dumps(configurations), storage_location=longest)
     name = "a_very_long_name_without_any_space_" * 5 + ".png"
     media_file = picture(site, name=name, configuration=longest, age=0)
     page = page_as(artist, viewport={"width": width, "height": 800})
-    for address in ("/", f"/media/{media_file.pk}/", "/upload/"):
+    for address in ("/", f"/media/{media_file.pk}/", "/upload/", "/account/"):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 

@@ -69,6 +69,16 @@ def test_stop_ends_both_and_leaves_nothing(site, page_as, admin):
     assert all(left(site, run) == [] for run in SpeedTestRun.objects.all())
 
 
+def test_a_double_click_starts_and_does_not_stop(site, page_as, admin):
+    site.emulator.faults(MAIN, rate_mb_s=1, methods=["GET"], key="/.speedtest/seed")
+    page = page_as(admin)
+    page.goto("/admin/speedtest/compare")
+    page.get_by_role("button", name="Compare").dblclick()
+    expect(page.locator("#phase")).to_contain_text("of 8)", timeout=30_000)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("alert")).to_contain_text("Stopped. What it had made was removed")
+
+
 def test_what_s3_refuses_is_no_speed(site, page_as, admin):
     site.emulator.faults(SYDNEY, status=403, methods=["PUT"], key="/browser/up-")
     page = page_as(admin, viewport={"width": 390, "height": 800})

@@ -185,6 +185,8 @@ def test_an_admin_makes_a_link_and_finds_the_results(
         )  # fmt: skip
     page.goto("/admin/speedtest/results/")
     expect(page.locator(".st-trend path")).to_have_count(2)
+    newest = page.locator(".st-trend circle").last.bounding_box()
+    assert newest["x"] + newest["width"] <= width
     page.get_by_text("The chart as a table").click()
     expect(page.locator(".st-table tbody tr")).to_have_count(4)
     fits(page)
@@ -194,6 +196,24 @@ def test_an_admin_makes_a_link_and_finds_the_results(
     expect(page.locator("#content-main")).to_contain_text("A drop: 71 % below the median of 3")
     expect(page.locator("#content-main")).to_contain_text("A 2 GB plate")
     fits(page)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_without_spaces_make_no_page_wider(
+    page_as, visitor: Page, site: Site, admin: User, width: int
+) -> None:
+    link = invite(admin, note="v" * 80)
+    run = SpeedTestRun.objects.create(
+        invitation=link, configuration="c" * 100, place=link.place, started_at=timezone.now(),
+        state="done",
+    )  # fmt: skip
+    page = page_as(admin, viewport={"width": width, "height": 900})
+    for address in ("invitations/", "results/", f"results/{run.pk}/"):
+        page.goto(f"/admin/speedtest/{address}")
+        fits(page)
+    visitor.set_viewport_size({"width": width, "height": 900})
+    visitor.goto(path_of(link))
+    fits(visitor)
 
 
 def fits(page: Page) -> None:

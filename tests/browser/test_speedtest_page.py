@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from preferences.models import User
+from shotmedia.s3.probe_documents import cors_rules
 from speedtest.figures import GRADES
 from speedtest.models import SpeedTestRun
 from tests.browser.conftest import press_enter
@@ -94,6 +95,18 @@ def stored(site: Site, bucket: str) -> list[str]:
     """The keys of a bucket, old versions and delete markers included."""
     answer = site.emulator.s3(bucket).list_object_versions(Bucket=bucket)
     return [one["Key"] for kind in ("Versions", "DeleteMarkers") for one in answer.get(kind, ())]
+
+
+def test_a_replica_that_browsers_may_only_read_from_passes(
+    page_as: PageAs, site: Site, admin: User, live_server
+) -> None:
+    page = open_page(page_as, admin, "sydney", "Standard")
+    site.emulator.set_cors(SYDNEY, cors_rules(live_server.url, download_only=True))
+    start_and_wait(page)
+    expect(page.locator("#verdict")).to_contain_text("Everything works")
+    assert statuses(page, "browser")["put"] == "skip"
+    expect(page.locator("#notes")).to_contain_text("this replica is only read from")
+    assert SpeedTestRun.objects.get().figures["download"]["mbps"] > 0
 
 
 @pytest.mark.parametrize(("name", "bucket"), [("main", MAIN), ("sydney", SYDNEY)])

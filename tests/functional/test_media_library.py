@@ -332,7 +332,7 @@ def test_the_page_has_the_facts_and_the_reason(site, visitor):
     media_file = site.media_file(name="shot.mov", body=b"x" * 3000, age=20)
     text = page_text(visitor.get(f"/media/{media_file.pk}/"))
     assert f'<a class="button primary" href="/media/{media_file.pk}/download">' in text
-    assert "2.9 KB (3000 bytes)" in text
+    assert "2.9 KB (3,000 bytes)" in text
     assert "video/quicktime" in text
     assert "a person who is no longer here" in text
     assert "S3 Replication Delay is 60 s" in text

@@ -5,8 +5,9 @@ import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.utils import timezone
 
-from preferences.models import User
+from preferences.models import ApiToken, User
 from preferences.saving import save_preferences
 
 LIST = "/admin/preferences/user/"
@@ -181,6 +182,18 @@ def test_many_people_are_set_at_once_with_an_entry_each(as_admin, artists, value
     assert [str(message) for message in response.context["messages"]] == [
         f"Use S3 Replication was set to {value} for 2 people. 1 had it already."
     ]
+
+
+def test_the_selects_of_the_list_are_labelled(as_admin, artists):
+    assert text_of(as_admin.get(LIST)).count('aria-label="Use S3 Replication"') == 4
+
+
+def test_who_has_an_api_token_can_be_deleted_by_who_may_delete_people(as_admin, artists):
+    ApiToken.objects.create(user=artists[0], name="farm", key="0" * 16, revoked_at=timezone.now())
+    address = f"{LIST}{artists[0].pk}/delete/"
+    assert "Are you sure" in text_of(as_admin.get(address))
+    assert as_admin.post(address, {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(pk=artists[0].pk).exists()
 
 
 def test_account_shows_where_a_person_is_and_what_the_values_mean(client, artists):

@@ -141,6 +141,16 @@ def test_a_read_only_replica_is_checked_with_the_seed(s3: Emulator) -> None:
     assert "has not been replicated" in missing["get"].message
 
 
+def test_a_replica_is_content_with_the_rules_that_are_given_to_paste(s3: Emulator) -> None:
+    s3.set_cors("media", [])
+    findings = check(configured(s3), download_only=True)
+    pasted = json.loads(findings["cors"].documents[0][1])
+    assert "PUT" not in pasted[0]["AllowedMethods"]
+    s3.set_cors("media", pasted)
+    findings = check(configured(s3), download_only=True)
+    assert statuses(findings)["cors"] == statuses(findings)["exposed"] == "pass"
+
+
 def test_cors_removed(s3: Emulator) -> None:
     s3.set_cors("media", [])
     findings = check(configured(s3))

@@ -202,6 +202,31 @@ def test_a_form_with_a_token_from_before_is_handed_back_but_for_passwords(site):
     assert "<style" not in page
 
 
+def test_who_logs_in_for_a_download_comes_to_the_page_of_the_file(site):
+    site.person(username="rhea")
+    client, media_file = Client(), site.media_file()
+    asked = client.get(f"/media/{media_file.pk}/download?source=primary")
+    assert asked.status_code == 302
+    answer = client.post(asked["Location"], {"username": "rhea", "password": "secret"})
+    assert (answer.status_code, answer["Location"]) == (302, f"/media/{media_file.pk}/")
+    assert client.get(asked["Location"])["Location"] == f"/media/{media_file.pk}/"
+
+
+def test_a_log_in_that_would_lead_to_itself_leads_to_the_library(site, client):
+    client.force_login(site.person())
+    assert client.get("/login/?next=/login/")["Location"] == "/"
+    assert client.get("/login/?next=/login/%3Fnext%3D/")["Location"] == "/"
+
+
+def test_who_has_logged_in_in_another_tab_goes_on_from_the_log_in_form(site):
+    client = Client(enforce_csrf_checks=True)
+    typed = {"username": "rhea", "password": "secret"}
+    assert client.post("/login/?next=/upload/", typed).status_code == 403
+    client.force_login(site.person(username="rhea"))
+    answer = client.post("/login/?next=/upload/", typed, follow=True)
+    assert answer.redirect_chain == [("/login/?next=/upload/", 302), ("/upload/", 302)]
+
+
 def test_a_token_gets_401_and_a_browser_behind_a_proxys_password_the_log_in_page(db, client):
     assert client.get("/", HTTP_AUTHORIZATION="Bearer x").status_code == 401
     assert client.get("/", HTTP_AUTHORIZATION="Basic eDp5").status_code == 302
@@ -213,6 +238,20 @@ def test_an_unknown_address_is_a_page_of_the_site(site, client, path):
     response = client.get(path)
     assert response.status_code == 404
     assert "Go to the library" in response.content.decode()
+
+
+def test_an_address_that_is_asked_in_another_way_says_so(site, client):
+    client.force_login(site.person("yes", username="rhea"))
+    media_file = site.media_file()
+    for method, path in (("get", "/media/uploads"), ("post", f"/media/{media_file.pk}/download")):
+        page = getattr(client, method)(path)
+        assert page.status_code == 405
+        assert "That cannot be asked" in page.content.decode()
+        assert "rhea" in page.content.decode()
+        answer = getattr(client, method)(path, headers=JSON)
+        assert (answer.status_code, answer["Allow"]) == (405, page["Allow"])
+        assert answer.json()["error"] == "method-not-allowed"
+        assert answer["Allow"] in answer.json()["message"]
 
 
 def test_a_call_without_csrf_token_is_refused_in_the_callers_language(site):

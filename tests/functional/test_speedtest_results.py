@@ -225,16 +225,18 @@ def test_a_result_in_words(client: Client, ada: User, settings) -> None:
                "fix": "Let PUT in.", "documents": [["CORS", "[]"]], "code": "403",
                "call": "PutObject", "ms": 12}  # fmt: skip
     run = run_of(None, invitation=invitation_of(ada, "Anna, home office"),
-                 server_findings=[finding], browser_findings=[finding])  # fmt: skip
+                 server_findings=[finding, finding | {"check": "tls", "ms": None}],
+                 browser_findings=[finding])  # fmt: skip
     page = client.get(reverse("speedtest:result", args=[run.pk])).content.decode()
     assert "480 Mbit/s (60.0 MB/s)" in page
     assert "Anna, home office (by link)" in page
     assert "office 203.0.113.0/24, Chrome on Windows" in page
     assert "Your usual file (84 MB, the median)" in page
     assert "1080p reviews at once, 40 Mbit/s each" in page
-    assert page.count("S3 said &lt;no&gt;.") == 2
-    assert page.count("Let PUT in.") == 2
+    assert page.count("S3 said &lt;no&gt;.") == 3
+    assert page.count("Let PUT in.") == 3
     assert page.count("12 ms · PutObject · 403") == 2
+    assert page.count('"st-facts">PutObject · 403') == 1
 
 
 def test_compared_with_the_same_office_and_place_only(client: Client, ada: User) -> None:

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from preferences.models import User
+from shotmedia.s3.probe_documents import cors_rules
 from speedtest import replays, steps
 from speedtest.models import SpeedTestRun
 from speedtest.plan import merged
@@ -357,6 +358,20 @@ def test_a_read_only_replica_waits_for_replication(client: Client, site: Site) -
     again = links(client, urls)
     assert again["seed"]["bytes"] == 20 << 20
     assert again["get"]["range"] == "bytes=0-1023"
+
+
+def test_browsers_upload_to_a_replica_only_where_its_rules_let_them(
+    client: Client, site: Site
+) -> None:
+    replica, primary = begin(client, "sydney"), begin(client, "main")
+    assert links(client, replica)["download_only"] is False
+    site.emulator.set_cors(SYDNEY, cors_rules(SITE, download_only=True))
+    assert links(client, replica)["download_only"] is True
+    # The primary has to take uploads, and a bucket without rules fails in the browser.
+    site.emulator.set_cors(MAIN, cors_rules(SITE, download_only=True))
+    assert links(client, primary)["download_only"] is False
+    site.emulator.set_cors(SYDNEY, [])
+    assert links(client, replica)["download_only"] is False
 
 
 def test_links_without_credentials_are_a_problem_in_words(client: Client, site: Site) -> None:

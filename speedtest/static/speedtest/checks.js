@@ -285,7 +285,7 @@ export async function* browserChecks({
     if (links.download_only) {
       return {
         status: "skip",
-        message: "Not run: this is a replica, which the site never uploads to, and S3 refused the server's upload.",
+        message: "Not run: this is a replica, which the site never uploads to; the site's role, or the bucket's policy or CORS rules, allow no upload.",
       };
     }
     let answer;

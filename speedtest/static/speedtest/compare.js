@@ -4,7 +4,7 @@ import { measureFinding, notesOf, PHASES } from "./findings.js";
 import { rateText } from "./maths.js";
 import { formToken, lines, siteClient, SiteError } from "./site.js";
 import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
-import { againButton, announcer, element, problemTeller } from "./view.js";
+import { againButton, announcer, element, onStop, problemTeller } from "./view.js";
 
 const DIRECTIONS = ["download", "upload"];
 const form = document.getElementById("compare-form");
@@ -90,7 +90,7 @@ function setUp() {
     event.preventDefault();
     if (!running) compare();
   });
-  find("stop").addEventListener("click", stop);
+  onStop(find("stop"), stop);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();
   });

@@ -6,7 +6,7 @@ import { rateText } from "./maths.js";
 import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
-import { againButton, announcer, element, END_THAT, problemTeller } from "./view.js";
+import { againButton, announcer, element, END_THAT, onStop, problemTeller } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("invited-form");
@@ -113,7 +113,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   startTest();
 });
-byId("stop").addEventListener("click", () => {
+onStop(byId("stop"), () => {
   byId("stop").disabled = true;
   byId("stop").textContent = "Stopping …";
   current?.stop();

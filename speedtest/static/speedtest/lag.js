@@ -1,7 +1,7 @@
 // The page "Replication lag": start, look again and again, say what came out.
 
 import { siteClient } from "./site.js";
-import { statusView } from "./view.js";
+import { onStop, statusView } from "./view.js";
 
 const ANNOUNCE_MS = 10_000;
 
@@ -23,7 +23,7 @@ function setUp() {
     find("start").disabled = true;
     await take(() => post(data.start));
   });
-  find("stop").addEventListener("click", async () => {
+  onStop(find("stop"), async () => {
     if (!watched) return;
     clearTimeout(timer);
     await take(() => post(watched.stop));

@@ -12,8 +12,8 @@ import { SpeedTest } from "./run.js";
 import { siteClient } from "./site.js";
 import { onEnded, reloadWhenBack, tellEnded } from "./tabs.js";
 import {
-  actionView, againButton, announcer, documentView, element, END_THAT, findingView, fixView, problemTeller, settle, show,
-  statusView, waitingList,
+  actionView, againButton, announcer, documentView, element, END_THAT, findingView, fixView, onStop,
+  problemTeller, settle, show, statusView, waitingList,
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -242,7 +242,7 @@ if (form) {
     event.preventDefault();
     startTest();
   });
-  byId("stop").addEventListener("click", stop);
+  onStop(byId("stop"), stop);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();
   });

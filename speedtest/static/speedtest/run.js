@@ -179,7 +179,8 @@ export class SpeedTest {
       this.#found("browser", notMeasured("Not run: neither a download nor an upload got through."));
       return;
     }
-    if (!can.upload) this.notes.push("Upload was not measured, because the check did not pass.");
+    if (links.download_only) this.notes.push("Upload was not measured: this replica is only read from.");
+    else if (!can.upload) this.notes.push("Upload was not measured, because the check did not pass.");
     if (!can.download) this.notes.push("Download was not measured, because the check did not pass.");
     if (can.download && !links.seed) this.notes.push("Download was not measured, because there is no test file.");
     const result = await this.#inWorker({ type: "start", links, plan: this.plan, can });

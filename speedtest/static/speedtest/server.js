@@ -6,7 +6,7 @@ import { showFigures, showNotes } from "./result.js";
 import { checked, siteClient } from "./site.js";
 import { tellEnded } from "./tabs.js";
 import {
-  againButton, announcer, END_THAT, findingView, problemTeller, settle, show, statusView, waitingList,
+  againButton, announcer, END_THAT, findingView, onStop, problemTeller, settle, show, statusView, waitingList,
 } from "./view.js";
 
 const AGAIN_MS = 1000;
@@ -30,7 +30,7 @@ function setUp() {
     event.preventDefault();
     if (!watched) start();
   });
-  find("stop").addEventListener("click", async () => {
+  onStop(find("stop"), async () => {
     if (!watched) return;
     setStopping(true);
     try {

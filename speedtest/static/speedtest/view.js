@@ -164,3 +164,10 @@ export function settle(list) {
     }));
   }
 }
+
+/** Act on a click on Stop. The second one of a double click on Start lands there, too: not that. */
+export function onStop(button, act) {
+  button.addEventListener("click", (event) => {
+    if (event.detail < 2) act();
+  });
+}
