@@ -49,27 +49,6 @@ class NoStoreMiddleware:
         return response
 
 
-class MethodMiddleware:
-    """Say in words that an address is not asked in this way, where Django's answer is empty."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        if response.status_code != 405 or response.content:
-            return response
-        allowed = response.headers["Allow"]
-        message = f"This address takes {allowed}, and not {request.method}."
-        if wants_json(request):
-            words = json_problem(405, "method-not-allowed", message)
-        else:
-            context = {"title": "That cannot be asked", "message": message}
-            words = render(request, "problem.html", context, status=405)
-        words.headers["Allow"] = allowed
-        return words
-
-
 def policy(extra: dict[str, list[str]]) -> str:
     """Return the header's value: settings.SECURE_CSP with `extra` sources per directive."""
     return "; ".join(

@@ -116,7 +116,6 @@ MIDDLEWARE = [
     "preferences.middleware.TokenMiddleware",
     "shotmedia.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "shotmedia.middleware.MethodMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "shotmedia.middleware.MethodNotAllowedMiddleware",
 ]

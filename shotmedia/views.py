@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import Resolver404, resolve, reverse
+from django.urls import Resolver404, get_script_prefix, resolve, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found, permission_denied
@@ -69,7 +69,7 @@ class LoginView(DjangoLoginView):
         """
         address = super().get_redirect_url()
         try:
-            match = resolve(urlsplit(address).path)
+            match = resolve(urlsplit(address).path.removeprefix(get_script_prefix()[:-1]))
         except Resolver404:
             return address
         if match.view_name == "media:download":

@@ -299,8 +299,11 @@ def test_the_library_is_searched_by_keyboard(site, artist, page_as):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("sh010_comp.mov")
     page.reload()
+    address = page.url
     page.get_by_role("link", name="← Library").click()
     expect(page.get_by_role("searchbox")).to_have_value("comp sh010")
+    page.goto(address, referer="https://elsewhere.example.com/?q=comp")
+    expect(page.get_by_role("link", name="← Library")).to_have_attribute("href", "/")
 
 
 def test_thumbnails_come_from_the_bucket(site, artist, page_as):

@@ -5,9 +5,7 @@ import { nextAsk } from "./source-plan.js";
 
 // Back to what was searched for, where this page was opened from there.
 const back = document.getElementById("back");
-if (document.referrer && new URL(document.referrer).pathname === back.pathname) {
-  back.href = document.referrer;
-}
+if (document.referrer.split("?")[0] === back.href) back.href = document.referrer;
 
 const shown = document.querySelector("[data-shown]");
 const news = document.getElementById("player-news");
