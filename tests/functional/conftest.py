@@ -7,21 +7,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from django.core.handlers.wsgi import WSGIRequest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from django.http import HttpResponse
 from django.test.client import ClientHandler
 from django.utils import timezone
 
 from media import copies
 from media.content_types import new_path
 from media.models import MediaFile
-from media.wsgi import DownloadsFirst
 from preferences import snapshot, tokens
 from preferences.models import ApiToken, SitePreferences, User, UseS3Replication
 from preferences.saving import save_preferences
 from shotmedia.emulator import Bucket, Emulator
+from tests.functional.site_client import answer_as_the_site
 
 MAIN, SYDNEY = "studio-main", "studio-sydney"
 CORS = [
@@ -89,32 +87,9 @@ def one_connection(db: None) -> Iterator[None]:
 
 @pytest.fixture(params=["before Django", "through Django"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each test that uses it runs twice: its client's downloads go the site's way, and the view's.
-
-    Django's test client calls Django alone, without the WSGI application around it.
-    """
+    """Each test that uses it runs twice: downloads go the site's way, and the view's."""
     if request.param == "before Django":
-        by_django = ClientHandler.__call__
-
-        def answer(handler: ClientHandler, environ: dict) -> HttpResponse:
-            answers = []
-
-            def django(environ: dict, start_response: object) -> tuple:
-                answers.append(by_django(handler, environ))
-                return ()
-
-            def start_response(status: str, headers: list) -> None:
-                answers.append(HttpResponse(status=int(status[:3]), headers=dict(headers)))
-
-            body = DownloadsFirst(django)(environ, start_response)
-            (response,) = answers
-            response.wsgi_request = WSGIRequest(environ)
-            if body:
-                response.content = b"".join(body)
-                body.close()
-            return response
-
-        monkeypatch.setattr(ClientHandler, "__call__", answer)
+        monkeypatch.setattr(ClientHandler, "__call__", answer_as_the_site)
     return request.param
 
 

@@ -13,14 +13,17 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
+from django.test.client import ClientHandler  # noqa: E402
 from django.test.utils import CaptureQueriesContext, setup_test_environment  # noqa: E402
 
 from preferences import snapshot  # noqa: E402
+from tests.functional.site_client import answer_as_the_site  # noqa: E402
 
 
 def main() -> None:
     """Answer until stdin ends."""
     setup_test_environment()
+    ClientHandler.__call__ = answer_as_the_site
     parsed = []
     parse = snapshot.parse
     snapshot.parse = lambda row: parsed.append(row.version) or parse(row)
