@@ -9,7 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from botocore.exceptions import ClientError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    QueryDict,
+    RawPostDataException,
+)
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -202,7 +209,8 @@ def _s3_problem(error: S3Error | ClientError) -> JsonResponse:
 def _body(request: HttpRequest) -> dict[str, Any]:
     try:
         body = json.loads(request.body)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, RawPostDataException) as error:
+        # The last: a form, whose body has been read for its CSRF token.
         raise BadRequestBody("Send a JSON object.") from error
     if not isinstance(body, dict):
         raise BadRequestBody("Send a JSON object.")

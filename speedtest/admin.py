@@ -5,7 +5,7 @@ They are listed and shown at /admin/speedtest/results/, and nowhere else.
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from speedtest.access import may_read
@@ -22,7 +22,9 @@ class SpeedTestRunAdmin(admin.ModelAdmin):
         self, request: HttpRequest, extra_context: dict | None = None
     ) -> HttpResponse:
         """Go to the one list of results."""
-        return self._go(request, "speedtest:results")
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return redirect("speedtest:results")
 
     def change_view(
         self,
@@ -32,17 +34,17 @@ class SpeedTestRunAdmin(admin.ModelAdmin):
         extra_context: dict | None = None,
     ) -> HttpResponse:
         """Go to the result's page."""
-        return self._go(request, "speedtest:result", object_id)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self.get_object(request, object_id)
+        if run is None:
+            raise Http404("There is no such result.")
+        return redirect("speedtest:result", run.pk)
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: str) -> HttpResponse:
         """Say that it was deleted, in the list of results."""
         super().response_delete(request, obj_display, obj_id)
         return redirect("speedtest:results")
-
-    def _go(self, request: HttpRequest, *where: str) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        return redirect(*where)
 
     def has_view_permission(self, request: HttpRequest, obj: SpeedTestRun | None = None) -> bool:
         """Whoever may see the list of results."""

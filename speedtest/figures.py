@@ -4,7 +4,6 @@ Rates are megabits (10^6 bits) a second, sizes bytes, times milliseconds unless 
 otherwise. Every figure may be missing: a test measures only what its checks let through.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -124,6 +123,16 @@ def number_of(value: Any) -> float | None:
     """A finite number from 0 to 10^15 (true and false are 1 and 0), else None."""
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, int | float) and math.isfinite(value) and 0 <= value < 1e15:
+    # A whole number may be too large to be a float, which math.isfinite raises for.
+    if isinstance(value, int | float) and 0 <= value < 1e15:
         return value
     return None
+
+
+def text_of(value: Any, most: int) -> str:
+    """The first `most` characters of what a browser sent as text, "" for nothing, null or 0.
+
+    Without what no database stores: a NUL (PostgreSQL) and half of a surrogate pair.
+    """
+    text = str(value or "").replace("\0", "")
+    return text.encode("utf-8", "replace").decode()[:most]

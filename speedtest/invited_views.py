@@ -202,7 +202,7 @@ def prepare(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Ht
 def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonResponse:
     """Find out why a request failed, and keep it for admins: {"what", "said"} as for theirs."""
     body = json_body(request)
-    if body.get("what") not in replays.REPLAYS:
+    if body.get("what") not in replays.NAMES:
         return problem("There is nothing to repeat.")
     finding = replayed(request, run, target, body)
     _keep(run, finding.as_dict())

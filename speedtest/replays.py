@@ -18,10 +18,13 @@ from shotmedia.s3.probe_cors import diagnose_cors, judge_exposed, preflight
 from shotmedia.s3.probe_judgements import Finding, Outcome, about, denied_from, explain_refusal
 from shotmedia.s3.probe_link import kind_of, look_at_link
 from shotmedia.s3.probe_record import Sent
+from speedtest.figures import text_of
 from speedtest.steps import Target
 
 REPLAYS = {"get": "GET", "range": "GET", "put": "PUT", "etag": "PUT"}
 """What the browser may ask the server to repeat, by the method that failed."""
+NAMES = tuple(REPLAYS)
+"""The same, to look for whatever was sent: a dict raises for a list."""
 SMALL = 1024
 
 
@@ -54,7 +57,7 @@ def said_by_s3(value: Any) -> Reply | None:
     """A browser's account of a refusal, {"status", "code", "message", "request_id"}; or None."""
     if not isinstance(value, dict) or not isinstance(value.get("status"), int):
         return None
-    texts = [str(value.get(name) or "")[:600] for name in ("code", "message", "request_id")]
+    texts = [text_of(value.get(name), 600) for name in ("code", "message", "request_id")]
     status = value["status"]
     if not 300 <= status <= 599:
         return None

@@ -76,9 +76,10 @@ class Filters(forms.Form):
                 else runs.filter(invitation__note=value)
             )
         if "since" in given:
-            runs = runs.filter(started_at__gte=_midnight(given["since"]))
+            runs = runs.filter(started_at__gte=datetime.combine(given["since"], time(), UTC))
         if "until" in given:
-            runs = runs.filter(started_at__lt=_midnight(given["until"]) + timedelta(days=1))
+            # Not "before the next day": the last of all days has none.
+            runs = runs.filter(started_at__lte=datetime.combine(given["until"], time.max, UTC))
         return runs
 
 
@@ -89,10 +90,6 @@ def _people() -> Iterator[tuple[str, str]]:
     invited = SpeedTestInvitation.objects.filter(runs__isnull=False).order_by("note")
     for note in invited.values_list("note", flat=True).distinct():
         yield f"invited:{note}", f"{note} (by link)"
-
-
-def _midnight(day: Any) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 # --- Pages ----------------------------------------------------------------------------------
@@ -118,10 +115,11 @@ def page_of(
 def _mark(text: str) -> tuple[datetime, UUID] | None:
     moment, _, pk = text.partition("~")
     try:
-        parsed = datetime.fromisoformat(moment), UUID(pk)
-    except ValueError:
+        parsed = datetime.fromisoformat(moment)
+        # Not every moment of another time zone is one of UTC.
+        return (parsed.astimezone(UTC), UUID(pk)) if parsed.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return parsed if parsed[0].tzinfo else None
 
 
 # --- Comparison -----------------------------------------------------------------------------

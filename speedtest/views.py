@@ -13,7 +13,13 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    RawPostDataException,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -41,7 +47,7 @@ from speedtest.ending import (
     tidy_if_ended,
     told_late,
 )
-from speedtest.figures import clean_figures, number_of
+from speedtest.figures import clean_figures, number_of, text_of
 from speedtest.it_report import it_report
 from speedtest.models import SpeedTestRun
 from speedtest.plan import (
@@ -190,10 +196,11 @@ def _ms(value: float | None) -> str:
 
 def json_body(request: HttpRequest) -> dict[str, Any]:
     """The JSON of a request; a beacon can only send it as a form's field "result"."""
-    text = request.POST.get("result") or request.body.decode("utf-8", "replace") or "{}"
     try:
+        text = request.POST.get("result") or request.body.decode("utf-8", "replace") or "{}"
         value = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, RawPostDataException):
+        # The last: a form with parts, and none of them is the field.
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -350,7 +357,7 @@ def replay(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> Jso
     what = body.get("what")
     if what == "reach":
         return JsonResponse(replays.view_of_host(target))
-    if what not in replays.REPLAYS:
+    if what not in replays.NAMES:
         return problem(f"“what” must be reach or one of {', '.join(replays.REPLAYS)}.")
     return JsonResponse(replayed(request, run, target, body).as_dict())
 
@@ -402,7 +409,7 @@ def join(request: HttpRequest, run: SpeedTestRun, target: steps.Target) -> JsonR
 
 
 def is_upload_id(value: Any) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch(r"[^\s<>&]{1,1024}", value))
+    return isinstance(value, str) and bool(re.fullmatch(r"[!-%'-;=?-~]{1,1024}", value))
 
 
 def is_etag(value: Any) -> bool:
@@ -467,11 +474,11 @@ def clean_findings(value: Any) -> list[dict[str, Any]]:
         documents = finding.get("documents")
         documents = documents if isinstance(documents, list) else []
         cleaned.append(
-            {name: str(finding.get(name) or "")[:2000] for name in texts}
+            {name: text_of(finding.get(name), 2000) for name in texts}
             | {
                 "ms": number_of(finding.get("ms")),
                 "documents": [
-                    [str(part)[:8000] for part in document]
+                    [text_of(part, 8000) for part in document]
                     for document in documents[:4]
                     if isinstance(document, list) and len(document) == 2
                 ],
@@ -493,13 +500,13 @@ def _clean_requests(value: Any) -> list[dict[str, Any]]:
         cleaned.append(
             {
                 "by": "browser" if one.get("by") == "browser" else "server",
-                "time": str(one.get("time") or "")[:40],
-                "method": str(one.get("method") or "")[:10],
-                "url": redacted(str(one.get("url") or "")[:2000]),
-                "headers": {str(name)[:60]: str(text)[:300] for name, text in headers},
+                "time": text_of(one.get("time"), 40),
+                "method": text_of(one.get("method"), 10),
+                "url": redacted(text_of(one.get("url"), 2000)),
+                "headers": {text_of(name, 60): text_of(text, 300) for name, text in headers},
                 "status": int(status or 0),
-                "request_id": str(one.get("request_id") or "")[:100],
-                "id_2": str(one.get("id_2") or "")[:200],
+                "request_id": text_of(one.get("request_id"), 100),
+                "id_2": text_of(one.get("id_2"), 200),
             }
         )
     return cleaned

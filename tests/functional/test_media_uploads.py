@@ -188,6 +188,14 @@ def test_bodies_that_are_no_json_object(site, uploader, body):
     assert answer.json()["message"] == "Send a JSON object."
 
 
+def test_a_form_in_place_of_json(site, artist):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(artist)
+    token = strict.get("/upload/").cookies["csrftoken"].value
+    answer = strict.post("/media/uploads", {"csrfmiddlewaretoken": token, "name": "a.mov"})
+    assert (answer.status_code, answer.json()["message"]) == (400, "Send a JSON object.")
+
+
 def test_without_a_storage_location_the_answer_says_so(site, uploader):
     site.prefer(storage_location="", s3_bucket_for_replication="")
     answer = begin(uploader)

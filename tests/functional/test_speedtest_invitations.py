@@ -428,6 +428,39 @@ def test_what_s3_says_stays_with_the_site(anna: SpeedTestInvitation, site: Site)
     assert "403" in json.dumps(SpeedTestRun.objects.get().server_findings)
 
 
+FINDING = {"check": "get", "status": "fail", "message": "m"}
+
+
+@pytest.mark.parametrize(
+    ("step", "body", "status"),
+    [
+        ("replay", '{"what": []}', 400),
+        ("replay", '{"what": "get", "said": {"status": 403, "message": "\\u0000\\ud800"}}', 200),
+        ("complete", '{"upload_id": "\\ud800", "etag": "e"}', 400),
+        ("complete", '{"upload_id": ' + "[" * 900 + "]" * 900 + "}", 400),
+        ("finish", json.dumps({"findings": [FINDING | {"message": "\0\ud800"}]}), 200),
+        ("finish", json.dumps({"findings": [FINDING | {"requests": [{"url": "http://["}]}]}), 200),
+        ("finish", json.dumps({"figures": {"bytes_up": 10**400}}), 200),
+        ("finish", json.dumps({"findings": [FINDING | {"requests": [{"status": 10**400}]}]}), 200),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_whatever_is_sent_is_answered(
+    anna: SpeedTestInvitation, step: str, body: str, status: int
+) -> None:
+    visitor = Client()
+    url = begin(visitor, anna).json()["urls"][step]
+    answer = visitor.post(url, body, "application/json", headers={"Origin": SITE})
+    assert answer.status_code == status
+    SpeedTestRun.objects.get()
+
+
+def test_a_form_in_place_of_json_is_answered(anna: SpeedTestInvitation) -> None:
+    visitor = Client()
+    urls = begin(visitor, anna).json()["urls"]
+    assert visitor.post(urls["join"], {"a": "b"}).status_code == 400
+
+
 @pytest.mark.parametrize("body", [{}, {"upload_id": "u"}, {"upload_id": "u", "etag": "<e>"}])
 def test_what_cannot_be_joined(anna: SpeedTestInvitation, body: dict) -> None:
     visitor = Client()

@@ -164,6 +164,8 @@ def test_each_filter_and_all_together(client: Client, ada: User) -> None:
         ("person=user:x", "is not one of the available choices"),
         ("before=nonsense~", "203.0.113.0/24"),
         ("before=2026-11-20~00000000-0000-0000-0000-000000000000", "203.0.113.0/24"),
+        ("before=0001-01-01T00:00%2B23:00~00000000-0000-0000-0000-000000000000", "203.0.113.0/24"),
+        ("since=0001-01-01&until=9999-12-31", "203.0.113.0/24"),
     ],
 )
 def test_what_cannot_be_understood_is_said_and_left_out(

@@ -766,6 +766,11 @@ def test_a_result_is_deleted_after_a_question(client: Client, ada: User, site: S
     assert client.post(delete, {"post": "yes"}).status_code == 403
 
 
+@pytest.mark.parametrize("pk", ["x", "00000000-0000-0000-0000-000000000000"])
+def test_a_result_that_does_not_exist_is_not_found_in_the_admin(client: Client, pk: str) -> None:
+    assert client.get(f"/admin/speedtest/speedtestrun/{pk}/change/").status_code == 404
+
+
 def test_who_may_only_view_results_sees_them_and_starts_nothing(site: Site, ada: User) -> None:
     viewer = User.objects.create_user("vi", password="x", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_speedtestrun"))

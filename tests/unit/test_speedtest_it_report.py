@@ -130,6 +130,7 @@ def test_only_signature_credential_and_token_are_taken_out_of_a_link() -> None:
     assert redacted("https://b/k?uploads=&x-amz-credential=A") == (
         "https://b/k?uploads=&x-amz-credential=REDACTED"
     )
+    assert redacted("http://[?X-Amz-Signature=A") == "http://[?X-Amz-Signature=REDACTED"
 
 
 def test_what_this_server_measured_names_no_browser() -> None:
