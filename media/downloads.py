@@ -50,7 +50,7 @@ from shotmedia.middleware import (
     wants_json,
 )
 from shotmedia.s3.config import BucketConfig
-from shotmedia.s3.errors import S3Error
+from shotmedia.s3.errors import S3Error, without_arns
 from shotmedia.s3.presign import SignedURL, response_overrides, signer_for
 
 logger = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ def _link(
         try:
             return config, reason, _sign(config, subject, method, inline)
         except S3Error as error:
-            problems.append(f"“{config.name}” cannot be signed for: {error}")
+            problems.append(f"“{config.name}” cannot be signed for: {without_arns(str(error))}")
             logger.exception("no link could be signed", extra={"configuration": config.name})
     raise NoBucket("; ".join(problems))
 

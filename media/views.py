@@ -32,7 +32,7 @@ from media.replication import Source, duration
 from media.rows import LAST_ID
 from preferences.snapshot import Preferences, current_preferences
 from shotmedia.middleware import allow_hosts, json_login_required, json_problem
-from shotmedia.s3.errors import AccessDenied, S3Error, Unreachable
+from shotmedia.s3.errors import AccessDenied, S3Error, Unreachable, without_arns
 
 logger = logging.getLogger(__name__)
 
@@ -187,9 +187,10 @@ def for_scripts(view: Callable[..., JsonResponse]) -> Callable[..., JsonResponse
 
 def _s3_problem(error: S3Error | ClientError) -> JsonResponse:
     if isinstance(error, ClientError):
-        return json_problem(502, "s3-failed", f"S3 could not do it: {error}")
+        return json_problem(502, "s3-failed", f"S3 could not do it: {without_arns(str(error))}")
     logger.warning("S3 failed", extra={"operation": error.operation, "why": str(error)})
-    said = f"{error.message.rstrip('.')} ({error.operation} {error.code})."
+    # Whoever uploads reads this; the log has the roles.
+    said = f"{without_arns(error.message).rstrip('.')} ({error.operation} {error.code})."
     if isinstance(error, Unreachable):
         # Without an answer botocore's text is about sockets and addresses: that is for the log.
         said = said if error.status else f"It did not answer ({error.operation} {error.code})."

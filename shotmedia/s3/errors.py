@@ -1,5 +1,6 @@
 """S3's error codes as the few exceptions that the site tells apart."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -89,6 +90,14 @@ _NO_CREDENTIALS = (
     botocore_errors.TokenRetrievalError,
     botocore_errors.UnauthorizedSSOTokenError,
 )
+
+
+_ARN = re.compile(r"""arn:[^\s"'“”]*[\w*/]""")
+
+
+def without_arns(text: str) -> str:
+    """AWS's words without the ARNs in them, for people who are not to know accounts and roles."""
+    return _ARN.sub("[…]", text)
 
 
 def error_class(code: str, status: int) -> type[S3Error] | None:

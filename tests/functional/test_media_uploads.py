@@ -312,6 +312,23 @@ def test_s3_out_of_reach_is_said_without_its_address_which_is_for_the_log(site, 
     assert "S3 failed" in caplog.text
 
 
+def test_no_role_and_no_account_is_told_to_who_uploads_or_downloads(
+    site, uploader, monkeypatch, caplog
+):
+    role = "arn:aws:iam::111122223333:role/hidden"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", site.emulator.endpoint)
+    media_file = site.media_file()
+    configurations = json.loads(site.values["s3_configuration"])
+    for configuration in configurations.values():
+        configuration["aws_role_arn"] = role
+    site.prefer(s3_configuration=json.dumps(configurations))
+    refused = [begin(uploader), uploader.get(f"/media/{media_file.pk}/download?redirect=0")]
+    assert [answer.status_code for answer in refused] == [502, 503]
+    for answer in refused:
+        assert "AWS does not let the site assume the role […]. Check" in answer.json()["message"]
+    assert role in caplog.text
+
+
 def test_an_answer_that_nobody_expects_is_still_said_in_json(site, uploader):
     site.emulator.faults(MAIN, status=400, code="AuthorizationHeaderMalformed")
     answer = begin(uploader)

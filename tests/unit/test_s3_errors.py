@@ -94,3 +94,14 @@ def test_no_answer_is_unreachable(error: Exception) -> None:
 def test_no_credentials() -> None:
     with pytest.raises(errors.CredentialsUnavailable), errors.translated("Reading"):
         raise NoCredentialsError
+
+
+def test_words_for_people_name_no_arns() -> None:
+    said = (
+        "User: arn:aws:sts::111122223333:assumed-role/media/site-a is not authorized to perform: "
+        's3:PutObject on resource: "arn:aws-cn:s3:::bucket/key" because no policy allows it'
+    )
+    assert errors.without_arns(said) == (
+        "User: […] is not authorized to perform: "
+        's3:PutObject on resource: "[…]" because no policy allows it'
+    )
