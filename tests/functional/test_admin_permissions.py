@@ -228,6 +228,13 @@ def test_who_may_only_look_changes_nothing(world, people, who):
         assert state() == before, name
 
 
+def test_nothing_is_taken_without_a_csrf_token(world, people):
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = people["root"].cookies
+    for name in GET:
+        assert strict.post(world[name], filled()).status_code == 403, name
+
+
 @pytest.mark.parametrize("who", ["artist", "staff", "viewer"])
 @pytest.mark.parametrize("page", ["change", "restore", "test"])
 def test_changing_restoring_and_testing_need_the_permission(world, people, page, who):
