@@ -45,6 +45,13 @@ def test_an_exception_is_in_the_line():
     assert event["exception"].endswith("ValueError: broken")
 
 
+def test_the_link_of_a_speed_test_cannot_be_used_by_who_reads_the_log():
+    path = "/speedtest/t/2155d767-4b49-4a0f-a6ce-78f623dc5bea.0Z9q6Cb-_2Vr/start"
+    said = line(msg="%s: %s", args=("Conflict", path), where={"path": path})
+    assert said["message"] == "Conflict: /speedtest/t/2155d767-4b49-4a0f-a6ce-78f623dc5bea.…/start"
+    assert "0Z9q6Cb" not in str(said)
+
+
 def test_values_that_json_does_not_know_are_written_as_text():
     assert line(msg="x", path={1})["path"] == "{1}"
 
