@@ -21,7 +21,7 @@ from django.views.defaults import page_not_found, permission_denied
 
 from preferences.addresses import client_address, parse_ranges
 from shotmedia.metrics import CONTENT_TYPE_LATEST, exposition
-from shotmedia.middleware import json_problem, not_logged_in, wants_json
+from shotmedia.middleware import json_problem, not_logged_in, policy, wants_json
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if wants_json(request):
         return json_problem(400, "bad-request", message)
     context = {"title": "That cannot be asked", "message": message}
-    return render(request, "problem.html", context, status=400)
+    response = render(request, "problem.html", context, status=400)
+    # With HTTPS the host is looked at before the middleware that sends it.
+    response.headers["Content-Security-Policy"] = policy({})
+    return response
 
 
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.db import InterfaceError, OperationalError
 from django.test import Client
-from django.test.utils import override_script_prefix
+from django.test.utils import override_script_prefix, override_settings
 from django.utils import timezone
 
 from preferences.models import Session
@@ -325,6 +325,10 @@ def test_what_cannot_be_asked_is_said_on_a_page_or_in_json(site, client):
     foreign = client.get("/", HTTP_HOST="evil.example.com")
     assert foreign.status_code == 400
     assert "evil" not in foreign.content.decode()
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        foreign = Client().get("/", HTTP_HOST="evil.example.com")
+    assert foreign.status_code == 400
+    assert "default-src 'none'" in foreign["Content-Security-Policy"]
     assert client.get("/", HTTP_HOST="evil", headers=JSON).json()["error"] == "bad-request"
 
 
