@@ -7,6 +7,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import InterfaceError, OperationalError
 from django.test import Client
@@ -128,6 +129,14 @@ def test_a_method_that_the_api_does_not_take_is_said_in_json(site, client):
     )
     assert (answer.status_code, answer.json()["error"]) == (405, "method-not-allowed")
     assert "DELETE" not in answer["Allow"]
+
+
+def test_a_file_that_somebody_sends_is_not_written_to_the_disk(db, client, settings):
+    file = SimpleUploadedFile("big.bin", bytes(settings.FILE_UPLOAD_MAX_MEMORY_SIZE + 1))
+    with patch("django.core.files.uploadedfile.tempfile.NamedTemporaryFile") as written:
+        answer = client.post("/login/", {"username": "rhea", "password": "wrong", "file": file})
+    assert "Please enter a correct username" in answer.content.decode()
+    assert not written.called
 
 
 def test_log_in_and_out(site, client):
