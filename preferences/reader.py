@@ -91,7 +91,11 @@ def canonical(value: Any) -> str:
 
     Half surrogate pairs stay escaped: no database can store them.
     """
-    text = json.dumps(value, indent=4, ensure_ascii=False)
+    return escaped(json.dumps(value, indent=4, ensure_ascii=False))
+
+
+def escaped(text: str) -> str:
+    """Return `text` with half surrogate pairs as JSON writes them: no page shows them as such."""
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

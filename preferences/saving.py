@@ -14,6 +14,7 @@ from django.utils import timezone
 from preferences import locks, snapshot, usage
 from preferences.addresses import shortened, split_lines
 from preferences.models import PreferenceRevision, PreferenceSource, SitePreferences, User
+from preferences.reader import escaped
 from preferences.speedtest_side import speedtest_side
 from preferences.validation import Finding, validate
 
@@ -287,7 +288,7 @@ def describe_changes(old: SitePreferences, new: SitePreferences) -> tuple[str, .
     if len(changes) > MOST_CHANGES_LOGGED:
         rest = len(changes) - MOST_CHANGES_LOGGED
         changes = [*changes[:MOST_CHANGES_LOGGED], f"{rest} more"]
-    return tuple(changes)
+    return tuple(map(escaped, changes))
 
 
 def _configuration_changes(before: str, after: str) -> list[str]:

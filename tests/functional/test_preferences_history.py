@@ -64,6 +64,18 @@ def test_anonymous_visitors_go_to_log_in(client, saved, url):
     assert client.post(url).status_code == 302
 
 
+def test_half_a_character_is_shown_as_json_writes_it(client, saved):
+    main = MAIN | {"profile": "\ud800", "odd\udfff": "\udfff"}
+    values = {"s3_configuration": canonical({"main": main, "sydney": SYDNEY})}
+    save_preferences(values, 3, saved["admin"])
+    client.force_login(saved["admin"])
+    page = client.get(HISTORY)
+    assert page.status_code == 200
+    assert "main.profile: empty → \\ud800" in page.content.decode()
+    for url in (revision_url(4), restore_url(4), PAGE):
+        assert client.get(url).status_code == 200
+
+
 @pytest.mark.parametrize("who", ["staff", "artist"])
 @pytest.mark.parametrize("url", [HISTORY, revision_url(1), restore_url(1)])
 def test_without_permission_there_is_403(client, saved, who, url):
