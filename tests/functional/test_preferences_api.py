@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from preferences import api as api_module
 from preferences import snapshot
-from preferences.api import openapi_text
+from preferences.api import MOST_FAULTS, _no_doubles, openapi_text
 from preferences.models import ApiToken, PreferenceRevision, SitePreferences, User
 from preferences.saving import FIELDS, save_preferences
 from preferences.tokens import new_secret
@@ -266,6 +266,28 @@ def test_what_is_not_json(script, body, message):
     response = script.send("patch", body)
     assert (response.status_code, response.json()["error"]) == (400, "bad-json")
     assert message in response.json()["message"]
+
+
+def test_a_body_full_of_names_is_not_compared_name_by_name():
+    compared = []
+
+    class Name(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(other)
+            return str.__eq__(self, other)
+
+    pairs = [(Name(number), 0) for number in [*range(1000), 999]]
+    with pytest.raises(ValueError, match="“999” appears twice"):
+        _no_doubles(pairs)
+    assert len(compared) < 5000
+
+
+def test_of_a_body_full_of_wrong_names_some_are_told(script):
+    answer = script.send("patch", {f"name{number}": 0 for number in range(1000)})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == MOST_FAULTS
 
 
 def test_too_big_a_body(script):
