@@ -13,6 +13,8 @@ from preferences.tokens import may_make_for, new_secret
 logger = logging.getLogger(__name__)
 
 LONGEST_DAYS = 3650
+MOST_ERRORS = 20
+"""Addresses that cannot be read and are named; the rest is counted."""
 
 
 class TokenForm(forms.ModelForm):
@@ -49,7 +51,9 @@ class TokenForm(forms.ModelForm):
         _, problems = addresses.parse_ranges(text)
         errors = [problem.message for problem in problems if not problem.correction]
         if errors:
-            raise forms.ValidationError(errors)
+            rest = len(errors) - MOST_ERRORS
+            more = [f"{rest:,} more of this kind."] if rest > 0 else []
+            raise forms.ValidationError(errors[:MOST_ERRORS] + more)
         return addresses.corrected(text, problems).strip()
 
     def clean(self) -> dict:

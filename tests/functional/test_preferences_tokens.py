@@ -400,6 +400,14 @@ def test_the_form_keeps_what_was_typed_and_says_what_is_wrong(client, rhea):
     assert 'value="soon"' in make(client, name="x", days="soon").content.decode()
 
 
+def test_of_many_addresses_that_cannot_be_read_some_are_named(client, rhea):
+    client.force_login(rhea)
+    form = {"name": "farm", "days": "1", "addresses": "x\n" * 30}
+    page = client.post("/account/tokens/", form).content.decode()
+    assert page.count("is not an IP address") == 20
+    assert "10 more of this kind." in page
+
+
 def test_an_empty_expiry_means_never(client, rhea):
     make(client, days="")
     assert ApiToken.objects.get().expires_at is None
