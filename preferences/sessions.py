@@ -13,6 +13,11 @@ from preferences.models import Session
 class SessionStore(DatabaseSessionStore):
     """Sessions in `preferences.Session`."""
 
+    def __init__(self, session_key: str | None = None) -> None:
+        # A cookie may hold anything, and PostgreSQL raises for a NUL.
+        good = session_key is not None and session_key.isascii() and session_key.isalnum()
+        super().__init__(session_key if good else None)
+
     @classmethod
     def get_model_class(cls) -> type[Session]:
         """Return the model that stores the sessions."""

@@ -69,6 +69,28 @@ def test_metrics_count_decisions_for_listed_addresses(site, client, settings):
     assert Client().get("/metrics", REMOTE_ADDR="203.0.113.9").status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "status"),
+    [
+        ("203.0.113.9", "127.0.0.1", 403),
+        ("10.0.0.5", "127.0.0.1, 203.0.113.9", 403),
+        ("10.0.0.5", "nonsense", 403),
+        ("10.0.0.5", "203.0.113.9, 127.0.0.1", 200),
+    ],
+)
+def test_metrics_go_by_what_a_trusted_proxy_says(db, settings, peer, forwarded, status):
+    settings.TRUSTED_PROXIES = ["10.0.0.5"]
+    client = Client(REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR=forwarded)
+    assert client.get("/metrics").status_code == status
+
+
+@pytest.mark.parametrize("cookie", ['"aaaaaaaaa\\000"', '"aaaaaaaaa\\377"', "a" * 5000, "\xff" * 9])
+@pytest.mark.parametrize("path", ["/", "/media/1/download"])
+def test_a_cookie_that_no_session_has_is_nobodys(db, path, cookie):
+    answer = Client().get(path, HTTP_COOKIE=f"sessionid={cookie}")
+    assert (answer.status_code, answer["Location"]) == (302, f"/login/?next={path}")
+
+
 def test_each_page_carries_the_policy(db, client):
     header = client.get("/login/")["Content-Security-Policy"]
     assert "default-src 'none'" in header
