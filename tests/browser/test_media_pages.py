@@ -220,6 +220,21 @@ def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
     assert Upload.objects.get().media_file == MediaFile.objects.get()
 
 
+def test_an_upload_that_s3_has_cleaned_up_is_begun_anew_by_trying_again(site, artist, page_as):
+    page = page_as(artist)
+    site.emulator.faults(MAIN, status=404, code="NoSuchUpload", methods=["PUT"], count=1)
+    page.goto("/upload/")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("S3 no longer knows this upload")
+    failed.get_by_role("button", name="Try again to upload a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    assert Upload.objects.get().media_file == MediaFile.objects.get()
+
+
 def test_an_upload_waits_for_the_network_and_goes_on_by_itself(site, artist, page_as):
     page = page_as(artist)
     # No waiting between tries but for the network.

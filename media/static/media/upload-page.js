@@ -139,8 +139,8 @@ class Row {
     if (error.name === "AbortError") {
       return;
     }
-    if ([400, 404, 409, 422].includes(error.status)) {
-      // The site has given this upload up, or it cannot be completed: another try begins a new one.
+    if (error.isGone || [400, 404, 409, 422].includes(error.status)) {
+      // The site or S3 has given this upload up, or it cannot be completed: another try begins a new one.
       this.upload.cancel().catch(() => {});
       this.upload = new Upload(this.file, { ...this.upload });
     }

@@ -35,6 +35,9 @@ export function backOff(tries, random) {
   return Math.round(longest * (0.5 + random / 2));
 }
 
+/** S3's code for an upload that is over: no part of it will ever be taken again. */
+export const GONE = "NoSuchUpload";
+
 /** The sentence for a part that S3 has refused or that never arrived. */
 export function partProblem({ status, etag, code, host }) {
   if (status === 0) {
@@ -52,6 +55,9 @@ export function partProblem({ status, etag, code, host }) {
   const reason = code ? ` (${code})` : "";
   if (status === 403) {
     return `S3 refused the part${reason}: the site's role may not write there, or a clock is wrong.`;
+  }
+  if (code === GONE) {
+    return "S3 no longer knows this upload: it was cancelled or cleaned up. Try again to begin anew.";
   }
   if (status >= 500 || status === 429) {
     return `S3 is not well at the moment: it answered ${status}${reason} several times.`;

@@ -1,6 +1,6 @@
 /* One upload from beginning to end. Knows no page; network and waiting are handed in. */
 
-import { MOST_TRIES, PARTS_AT_ONCE, backOff, cut, partProblem, verdict } from "./upload-plan.js";
+import { GONE, MOST_TRIES, PARTS_AT_ONCE, backOff, cut, partProblem, verdict } from "./upload-plan.js";
 
 /** A number of turns: at most `count` holders at a time, first come first served. */
 export class Turns {
@@ -28,9 +28,14 @@ export class Turns {
   }
 }
 
-/** S3 has not taken a part; `fromS3` tells the page to mention the speed test. */
+/** S3 has not taken a part; `isGone` says that it will take no part of this upload any more. */
 export class PartError extends Error {
-  fromS3 = true;
+  constructor(answer) {
+    super(partProblem(answer));
+    this.isGone = answer.code === GONE;
+    // Makes the page mention the speed test, which knows nothing of uploads that are over.
+    this.fromS3 = !this.isGone;
+  }
 }
 
 const isPassing = (error) => error.status === 0 || (error.status >= 502 && error.status <= 504);
@@ -138,7 +143,7 @@ export class Upload {
         throw new Error("The file can no longer be read: it was changed, moved or deleted.");
       }
       if (then === "stop" || tries >= MOST_TRIES || (then === "sign" && tries >= 3)) {
-        throw new PartError(partProblem(answer));
+        throw new PartError(answer);
       }
       await this.network.wait(backOff(tries, this.network.random()), signal);
     }
