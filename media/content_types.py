@@ -11,6 +11,7 @@ import uuid
 from datetime import datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from django.utils.http import content_disposition_header
 
@@ -188,6 +189,9 @@ def disposition(name: str, content_type: str, inline: bool) -> tuple[str, str]:
     if "filename*=" in header:
         # curl's -J reads the plain form alone, and would call every such file "download".
         header = header.replace("filename*=", f'filename="{safe_name(file_name)}"; filename*=')
+    elif "%" in file_name:
+        # Browsers decode the plain form: "plate.%04d.exr" would be saved as "plate._d.exr".
+        header += f"; filename*=utf-8''{quote(file_name)}"
     return header, served_type(content_type)
 
 
