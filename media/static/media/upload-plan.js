@@ -6,6 +6,12 @@ export const PARTS_AT_ONCE = 4;
 export const FILES_AT_ONCE = 3;
 export const MOST_TRIES = 5;
 
+/**
+ * Tries where part of the file has arrived already: the bucket and its CORS rules are in order, so
+ * what fails passes, such as a site that restarts or a VPN that reconnects. A minute of waiting.
+ */
+export const TRIES_UNDER_WAY = 10;
+
 /** The byte ranges of a file of `size` bytes cut as the site has planned it. */
 export function cut(size, partSize) {
   const parts = [];
