@@ -268,6 +268,31 @@ def test_who_was_logged_out_logs_in_elsewhere_and_goes_on(site, artist, page_as)
     expect(page.locator(".upload[data-state=done]")).to_have_count(1)
 
 
+def test_who_leaves_an_upload_that_failed_half_way_is_asked_first(site, artist, page_as):
+    page = page_as(artist)
+    page.route(
+        re.compile("/media/uploads/.*/complete$"),
+        lambda route: route.fulfill(status=401, json={"error": "not-logged-in", "message": ""}),
+    )
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.goto("/upload/")
+    page.locator("#files").set_input_files(
+        {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+    )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("Log in in another tab")
+    library = page.get_by_role("link", name="Library")
+    with page.expect_event("dialog"):
+        library.click(no_wait_after=True)
+    expect(failed).to_be_visible()
+    failed.get_by_role("button", name="Cancel the upload of a.wav").click()
+    expect(page.locator(".upload[data-state=cancelled]")).to_be_visible()
+    library.click()
+    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    assert asked == ["beforeunload"]
+
+
 def test_files_can_be_dropped(site, artist, page_as):
     page = page_as(artist)
     page.goto("/upload/")

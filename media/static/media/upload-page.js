@@ -214,7 +214,9 @@ function droppedFiles(transfer) {
 }
 
 window.addEventListener("beforeunload", (event) => {
-  if (running > 0) {
+  // What has failed half-way can be tried again on this page, and nowhere else.
+  const halfway = rows.some(({ name, upload }) => name === "failed" && upload.etags.size > 0);
+  if (running > 0 || halfway) {
     event.preventDefault();
   }
 });
