@@ -474,6 +474,30 @@ def test_a_player_keeps_its_second_when_the_new_link_fails_too(site, artist, pag
     assert "source=primary" in audio.get_attribute("src")
 
 
+def test_a_player_waits_for_the_network_and_goes_on_at_the_same_second(site, artist, page_as):
+    media_file = sound(site)
+    page = page_as(artist)
+    page.goto(f"/media/{media_file.pk}/")
+    audio = page.locator("audio")
+    wait_until(audio, "e.readyState >= 2")
+    # The page's patience of 6 s is shortened.
+    page.evaluate(
+        """() => {
+            const wait = setTimeout;
+            window.setTimeout = (work, ms) => wait(work, ms === 6000 ? 500 : ms);
+        }"""
+    )
+    page.context.set_offline(True)
+    audio.evaluate("e => { e.currentTime = 1000; }")
+    expect(page.locator("#player-news")).to_have_text(
+        "There was no network: this goes on as soon as it is back."
+    )
+    # As Chromium reports it once it has given the link up.
+    audio.evaluate("e => { e.dispatchEvent(new Event('error')); }")
+    page.context.set_offline(False)
+    assert wait_until(audio, "e.readyState >= 2 && !e.seeking && e.currentTime === 1000")
+
+
 @pytest.mark.parametrize("fault", [{"status": 404}, {"status": 503}, {"refuse": True}])
 def test_a_player_whose_bucket_fails_goes_on_from_the_primary(site, artist, page_as, fault):
     site.prefer(verify_replica_copies=False)
