@@ -196,6 +196,24 @@ def test_a_bucket_without_cors_rules_is_named_and_trying_again_works(site, page_
     assert MediaFile.objects.get().size == 10
 
 
+def test_a_bucket_that_is_newer_than_the_page_asks_for_a_reload(site, artist, page_as):
+    page = page_as(artist)
+    page.goto("/upload/")
+    configurations = json.loads(site.values["s3_configuration"])
+    here, there = "127.0.0.1", "localhost"
+    moved = configurations["main"]["endpoint_url"].replace(here, there)
+    configurations["main"]["endpoint_url"] = moved
+    site.prefer(s3_configuration=json.dumps(configurations))
+    page.locator("#files").set_input_files(
+        {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+    )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("Reload the page")
+    expect(failed.locator(".upload-hint")).to_be_hidden()
+    assert page.problems
+    page.problems.clear()
+
+
 @pytest.mark.parametrize(("status", "code"), [(409, "no-storage-location"), (400, "bad-parts")])
 def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
     site, artist, page_as, status, code

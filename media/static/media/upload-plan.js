@@ -45,7 +45,13 @@ export function backOff(tries, random) {
 export const GONE = "NoSuchUpload";
 
 /** The sentence for a part that S3 has refused or that never arrived. */
-export function partProblem({ status, etag, code, host }) {
+export function partProblem({ status, etag, code, host, isBarred }) {
+  if (isBarred) {
+    return (
+      "Site Preferences have changed since this page was opened, and it may not send to " +
+      `${host}. Reload the page, then upload the file again.`
+    );
+  }
   if (status === 0) {
     return (
       `This browser got no answer from ${host}. Either the connection is down, or the bucket's ` +

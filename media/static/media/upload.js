@@ -42,8 +42,8 @@ export class PartError extends Error {
   constructor(answer) {
     super(partProblem(answer));
     this.isGone = answer.code === GONE;
-    // Makes the page mention the speed test, which knows nothing of uploads that are over.
-    this.fromS3 = !this.isGone;
+    // Makes the page mention the speed test, which knows nothing of this upload or this page.
+    this.fromS3 = !this.isGone && !answer.isBarred;
   }
 }
 
