@@ -209,14 +209,17 @@ def clean_name(name: str) -> str:
 
     May return "": then nothing of the name was left.
     """
-    last = name.replace("\\", "/").rpartition("/")[2]
-    composed = unicodedata.normalize("NFC", last)
-    kept = (
+    return without_hidden(name.replace("\\", "/").rpartition("/")[2]).strip()
+
+
+def without_hidden(text: str) -> str:
+    """Return `text` composed (NFC), without what `clean_name` takes out of a name."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(
         character
         for character in composed
         if unicodedata.category(character) not in ("Cc", "Cs") and character not in _TURNING
     )
-    return "".join(kept).strip()
 
 
 def safe_name(name: str) -> str:
