@@ -142,6 +142,31 @@ def test_cancelling_by_keyboard_stops_the_upload_and_frees_its_parts(site, artis
     assert not site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN).get("Uploads")
 
 
+def test_what_is_cancelled_too_late_is_shown_as_uploaded(site, artist, page_as):
+    page = page_as(artist)
+    completions = []
+
+    def complete(route):
+        completions.append(route)
+        if len(completions) > 1:
+            route.continue_()
+
+    page.route("**/complete", complete)
+    late = {"error": "upload-complete", "message": "“a.wav” is already uploaded."}
+    page.route(
+        re.compile("/media/uploads/[^/]*$"), lambda route: route.fulfill(status=409, json=late)
+    )
+    page.goto("/upload/")
+    with page.expect_request("**/complete"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    page.get_by_role("button", name="Cancel the upload of a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    expect(page.get_by_role("link", name="a.wav")).to_be_visible()
+    expect(page.locator("#upload-news")).to_have_text("a.wav is uploaded.")
+
+
 def test_many_files_are_told_together_and_cancelled_at_once(site, artist, page_as):
     page = page_as(artist)
     page.goto("/upload/")

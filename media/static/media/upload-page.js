@@ -156,6 +156,12 @@ class Row {
     try {
       await this.upload.cancel();
     } catch (error) {
+      if (error.code === "upload-complete") {
+        // It was too late: asked again, the site says which media file it has become.
+        const never = new AbortController().signal;
+        this.upload.run(never).then((mediaFile) => this.done(mediaFile), (why) => this.failed(why));
+        return;
+      }
       this.state("cancelled", `cancelled here, but not on the site: ${error.message}`);
     }
   }
