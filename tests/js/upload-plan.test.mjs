@@ -61,6 +61,7 @@ test("speed is bytes over the time between the first and the last sample", () =>
 });
 
 test("sizes and times in words", () => {
+  assert.equal(size(1), "1 byte");
   assert.equal(size(17), "17 bytes");
   assert.equal(size(1536), "1.5 KB");
   assert.equal(size(64 * 1024 * 1024), "64.0 MB");

@@ -177,7 +177,7 @@ function add(files) {
 cancelAll.addEventListener("click", () => {
   const open = rows.filter(({ name }) => isOpen(name));
   open.forEach((row) => row.cancel());
-  announce(`${open.length} uploads are cancelled.`);
+  announce(open.length === 1 ? "1 upload is cancelled." : `${open.length} uploads are cancelled.`);
   all.focus();
 });
 allAgain.addEventListener("click", () => {
@@ -215,7 +215,7 @@ function droppedFiles(transfer) {
     .filter((entry) => entry?.isDirectory)
     .map((entry) => entry.name);
   problem.hidden = folders.length === 0;
-  problem.textContent = `Drop files, not folders: ${folders.join(", ")} was left out.`;
+  problem.textContent = `Drop files, not folders. Left out: ${folders.join(", ")}.`;
   return [...transfer.files].filter((file) => !folders.includes(file.name));
 }
 
