@@ -38,7 +38,7 @@ export function keepGoing(element, say) {
 
   let offline = false;
 
-  /** Say whether the machine has no network, which is no bucket's fault; goes on when it is back. */
+  /** Say whether the machine has no network, which is no bucket's fault; goes on with it. */
   function waitsForNetwork() {
     if (!navigator.onLine && !offline) {
       offline = true;

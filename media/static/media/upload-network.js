@@ -67,7 +67,7 @@ export const STALL = 60_000;
 
 /**
  * PUT a blob to a signed address. Resolves to {status, etag, code, host, isBarred}; status 0 means
- * that there was no answer that this page may read, `isBarred` that it may not ask this host at all.
+ * that there was no answer that this page may read, `isBarred` that it may not ask this host.
  * Rejects with AbortError only.
  */
 export function putPart(url, blob, { onProgress, signal }) {

@@ -69,7 +69,7 @@ export function partProblem({ status, etag, code, host, isBarred }) {
     return `S3 refused the part${reason}: the site's role may not write there, or a clock is wrong.`;
   }
   if (code === GONE) {
-    return "S3 no longer knows this upload: it was cancelled or cleaned up. Try again to begin anew.";
+    return "S3 no longer knows this upload: it was cleaned up. Try again to begin anew.";
   }
   if (status >= 500 || status === 429) {
     return `S3 is not well at the moment: it answered ${status}${reason} several times.`;
