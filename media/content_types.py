@@ -11,6 +11,7 @@ import uuid
 from datetime import datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from django.utils.http import content_disposition_header
 
@@ -188,6 +189,9 @@ def disposition(name: str, content_type: str, inline: bool) -> tuple[str, str]:
     if "filename*=" in header:
         # curl's -J reads the plain form alone, and would call every such file "download".
         header = header.replace("filename*=", f'filename="{safe_name(file_name)}"; filename*=')
+    elif "%" in file_name:
+        # Browsers decode the plain form: "plate.%04d.exr" would be saved as "plate._d.exr".
+        header += f"; filename*=utf-8''{quote(file_name)}"
     return header, served_type(content_type)
 
 
@@ -205,14 +209,17 @@ def clean_name(name: str) -> str:
 
     May return "": then nothing of the name was left.
     """
-    last = name.replace("\\", "/").rpartition("/")[2]
-    composed = unicodedata.normalize("NFC", last)
-    kept = (
+    return without_hidden(name.replace("\\", "/").rpartition("/")[2]).strip()
+
+
+def without_hidden(text: str) -> str:
+    """Return `text` composed (NFC), without what `clean_name` takes out of a name."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(
         character
         for character in composed
         if unicodedata.category(character) not in ("Cc", "Cs") and character not in _TURNING
     )
-    return "".join(kept).strip()
 
 
 def safe_name(name: str) -> str:

@@ -5,12 +5,12 @@ file uploaded meanwhile does not move anything.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from media.content_types import without_hidden
 from media.models import Kind, MediaFile
 from media.rows import LAST_ID
 
@@ -44,11 +44,11 @@ class Page:
 
 def read_wanted(query: dict[str, str]) -> Wanted:
     """Return what a query string asks for; what cannot be understood is left out."""
-    # Names are kept composed (content_types.clean_name), but macOS hands them out decomposed.
-    text = unicodedata.normalize("NFC", query.get("q", "").replace("\0", ""))[:LONGEST_SEARCH]
+    # Names are kept composed and without what cannot be seen; what is pasted may be neither.
+    words = map(without_hidden, query.get("q", "")[:LONGEST_SEARCH].split()[:MOST_WORDS])
     kind = query.get("kind", "")
     return Wanted(
-        words=tuple(text.split()[:MOST_WORDS]),
+        words=tuple(word for word in words if word),
         kind=kind if kind in Kind.values else "",
         before=_read_id(query.get("before")),
         after=_read_id(query.get("after")),

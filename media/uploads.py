@@ -26,7 +26,7 @@ from preferences.snapshot import Preferences
 from shotmedia.s3 import multipart
 from shotmedia.s3.clients import ObjectHead, head_object, s3_client
 from shotmedia.s3.config import BucketConfig
-from shotmedia.s3.errors import ObjectMissing, translated
+from shotmedia.s3.errors import AccessDenied, ObjectMissing, translated
 from shotmedia.s3.errors import UploadMissing as S3UploadMissing
 from shotmedia.s3.multipart import PartPlan, plan_parts
 
@@ -308,17 +308,32 @@ def _remove(config: BucketConfig, path: str, head: ObjectHead) -> None:
 
 
 def cancel(*, upload: Upload, preferences: Preferences) -> None:
-    """Give the upload up and free its parts in S3.
+    """Give the upload up and free what S3 holds of it.
 
     Raises UploadComplete, NoStorageLocation and S3Error; then the upload is still there.
     """
     _must_be_open(upload)
     config = _config_of(upload, preferences)
     multipart.abort(config, upload.path, upload.s3_upload_id)
+    left = _joined_before(config, upload)
     # Another request may have completed it meanwhile: then there is a media file, and it stays.
     Upload.objects.filter(pk=upload.pk, media_file=None).delete()
     if Upload.objects.filter(pk=upload.pk).exists():
         raise UploadComplete(f"“{upload.name}” is already uploaded.")
+    if left is not None:
+        _remove(config, upload.path, left)
+
+
+def _joined_before(config: BucketConfig, upload: Upload) -> ObjectHead | None:
+    """Return the object of an upload whose parts were joined, but that never became a media file.
+
+    So it is where S3 joined the parts and then gave no answer to the look at the object.
+    """
+    try:
+        return head_object(config, upload.path, timeout=HEAD_SECONDS)
+    except (ObjectMissing, AccessDenied):
+        # Without s3:ListBucket S3 answers 403 for what is not there.
+        return None
 
 
 def _must_be_open(upload: Upload) -> None:

@@ -142,6 +142,31 @@ def test_cancelling_by_keyboard_stops_the_upload_and_frees_its_parts(site, artis
     assert not site.emulator.s3(MAIN).list_multipart_uploads(Bucket=MAIN).get("Uploads")
 
 
+def test_what_is_cancelled_too_late_is_shown_as_uploaded(site, artist, page_as):
+    page = page_as(artist)
+    completions = []
+
+    def complete(route):
+        completions.append(route)
+        if len(completions) > 1:
+            route.continue_()
+
+    page.route("**/complete", complete)
+    late = {"error": "upload-complete", "message": "“a.wav” is already uploaded."}
+    page.route(
+        re.compile("/media/uploads/[^/]*$"), lambda route: route.fulfill(status=409, json=late)
+    )
+    page.goto("/upload/")
+    with page.expect_request("**/complete"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    page.get_by_role("button", name="Cancel the upload of a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    expect(page.get_by_role("link", name="a.wav")).to_be_visible()
+    expect(page.locator("#upload-news")).to_have_text("a.wav is uploaded.")
+
+
 def test_many_files_are_told_together_and_cancelled_at_once(site, artist, page_as):
     page = page_as(artist)
     page.goto("/upload/")
@@ -196,6 +221,24 @@ def test_a_bucket_without_cors_rules_is_named_and_trying_again_works(site, page_
     assert MediaFile.objects.get().size == 10
 
 
+def test_a_bucket_that_is_newer_than_the_page_asks_for_a_reload(site, artist, page_as):
+    page = page_as(artist)
+    page.goto("/upload/")
+    configurations = json.loads(site.values["s3_configuration"])
+    here, there = "127.0.0.1", "localhost"
+    moved = configurations["main"]["endpoint_url"].replace(here, there)
+    configurations["main"]["endpoint_url"] = moved
+    site.prefer(s3_configuration=json.dumps(configurations))
+    page.locator("#files").set_input_files(
+        {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+    )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("Reload the page")
+    expect(failed.locator(".upload-hint")).to_be_hidden()
+    assert page.problems
+    page.problems.clear()
+
+
 @pytest.mark.parametrize(("status", "code"), [(409, "no-storage-location"), (400, "bad-parts")])
 def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
     site, artist, page_as, status, code
@@ -215,6 +258,21 @@ def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
         )
     failed = page.locator(".upload[data-state=failed]")
     expect(failed.locator(".upload-words")).to_have_text("Upload the file again.")
+    failed.get_by_role("button", name="Try again to upload a.wav").click()
+    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+    assert Upload.objects.get().media_file == MediaFile.objects.get()
+
+
+def test_an_upload_that_s3_has_cleaned_up_is_begun_anew_by_trying_again(site, artist, page_as):
+    page = page_as(artist)
+    site.emulator.faults(MAIN, status=404, code="NoSuchUpload", methods=["PUT"], count=1)
+    page.goto("/upload/")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.locator("#files").set_input_files(
+            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+        )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("S3 no longer knows this upload")
     failed.get_by_role("button", name="Try again to upload a.wav").click()
     expect(page.locator(".upload[data-state=done]")).to_have_count(1)
     assert Upload.objects.get().media_file == MediaFile.objects.get()
@@ -251,6 +309,31 @@ def test_who_was_logged_out_logs_in_elsewhere_and_goes_on(site, artist, page_as)
     other_tab.goto("/upload/")
     failed.get_by_role("button", name="Try again to upload a.wav").click()
     expect(page.locator(".upload[data-state=done]")).to_have_count(1)
+
+
+def test_who_leaves_an_upload_that_failed_half_way_is_asked_first(site, artist, page_as):
+    page = page_as(artist)
+    page.route(
+        re.compile("/media/uploads/.*/complete$"),
+        lambda route: route.fulfill(status=401, json={"error": "not-logged-in", "message": ""}),
+    )
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.goto("/upload/")
+    page.locator("#files").set_input_files(
+        {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
+    )
+    failed = page.locator(".upload[data-state=failed]")
+    expect(failed.locator(".upload-words")).to_contain_text("Log in in another tab")
+    library = page.get_by_role("link", name="Library")
+    with page.expect_event("dialog"):
+        library.click(no_wait_after=True)
+    expect(failed).to_be_visible()
+    failed.get_by_role("button", name="Cancel the upload of a.wav").click()
+    expect(page.locator(".upload[data-state=cancelled]")).to_be_visible()
+    library.click()
+    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    assert asked == ["beforeunload"]
 
 
 def test_files_can_be_dropped(site, artist, page_as):
@@ -432,6 +515,30 @@ def test_a_player_keeps_its_second_when_the_new_link_fails_too(site, artist, pag
     audio.evaluate("e => { e.dispatchEvent(new Event('error')); }")
     assert wait_until(audio, "e.readyState >= 2 && !e.seeking && e.currentTime === 600")
     assert "source=primary" in audio.get_attribute("src")
+
+
+def test_a_player_waits_for_the_network_and_goes_on_at_the_same_second(site, artist, page_as):
+    media_file = sound(site)
+    page = page_as(artist)
+    page.goto(f"/media/{media_file.pk}/")
+    audio = page.locator("audio")
+    wait_until(audio, "e.readyState >= 2")
+    # The page's patience of 6 s is shortened.
+    page.evaluate(
+        """() => {
+            const wait = setTimeout;
+            window.setTimeout = (work, ms) => wait(work, ms === 6000 ? 500 : ms);
+        }"""
+    )
+    page.context.set_offline(True)
+    audio.evaluate("e => { e.currentTime = 1000; }")
+    expect(page.locator("#player-news")).to_have_text(
+        "There was no network: this goes on as soon as it is back."
+    )
+    # As Chromium reports it once it has given the link up.
+    audio.evaluate("e => { e.dispatchEvent(new Event('error')); }")
+    page.context.set_offline(False)
+    assert wait_until(audio, "e.readyState >= 2 && !e.seeking && e.currentTime === 1000")
 
 
 @pytest.mark.parametrize("fault", [{"status": 404}, {"status": 503}, {"refuse": True}])

@@ -371,6 +371,28 @@ def test_a_complete_upload_cannot_be_cancelled(site, uploader):
     assert post(uploader, begun["links"]["parts"], {"numbers": [1]}).status_code == 409
 
 
+def test_cancelling_removes_what_was_joined_but_never_looked_at(site, uploader):
+    begun = begin(uploader, size=5).json()
+    site.emulator.faults(MAIN, status=503, methods=["HEAD"])
+    assert complete(uploader, begun, send(uploader, begun, b"bytes")).status_code == 503
+    key = f"shotmedia/{Upload.objects.get().path}"
+    assert key in keys(site)
+    assert uploader.delete(begun["links"]["self"]).status_code == 503
+    site.emulator.clear_faults()
+    assert uploader.delete(begun["links"]["self"]).status_code == 200
+    assert key not in keys(site)
+    assert not Upload.objects.exists()
+
+
+def test_cancelling_needs_no_right_to_see_what_is_missing(site, uploader):
+    begun = begin(uploader).json()
+    site.emulator.set_list_bucket(MAIN, False)
+    try:
+        assert uploader.delete(begun["links"]["self"]).status_code == 200
+    finally:
+        site.emulator.set_list_bucket(MAIN, True)
+
+
 def test_an_upload_cancelled_while_it_is_completed_leaves_nothing(site, uploader, monkeypatch):
     begun = begin(uploader, size=5).json()
     parts = send(uploader, begun, b"bytes")

@@ -44,7 +44,8 @@ test("every failure has a sentence that names what to look at", () => {
   assert.match(partProblem({ status: 200, etag: null }), /expose ETag/);
   assert.match(partProblem({ status: 403, code: "AccessDenied" }), /AccessDenied.*role/);
   assert.match(partProblem({ status: 503, code: "SlowDown" }), /503 \(SlowDown\)/);
-  assert.match(partProblem({ status: 404, code: "NoSuchUpload" }), /404 \(NoSuchUpload\)/);
+  assert.match(partProblem({ status: 404, code: "NoSuchBucket" }), /404 \(NoSuchBucket\)/);
+  assert.match(partProblem({ status: 404, code: "NoSuchUpload" }), /no longer knows this upload/);
 });
 
 test("S3's error code is read from its XML", () => {
@@ -60,6 +61,7 @@ test("speed is bytes over the time between the first and the last sample", () =>
 });
 
 test("sizes and times in words", () => {
+  assert.equal(size(1), "1 byte");
   assert.equal(size(17), "17 bytes");
   assert.equal(size(1536), "1.5 KB");
   assert.equal(size(64 * 1024 * 1024), "64.0 MB");

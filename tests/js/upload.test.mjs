@@ -143,6 +143,21 @@ test("a dead network is tried five times", async () => {
   assert.equal(network.puts.length, 5);
 });
 
+test("once a part has arrived, an outage of half a minute is waited for", async () => {
+  const network = new Network({ 2: Array(9).fill({ status: 503 }) });
+  await upload(network, 8, new Turns(1)).made.run(never());
+  const waited = network.waits.reduce((total, milliseconds) => total + milliseconds, 0);
+  // By the shortest draw of chance, half of it.
+  assert.ok(waited / 2 > 30000);
+  const away = Array(9).fill(Object.assign(new Error("away"), { status: 0 }));
+  const { made } = upload(new Network(), 3);
+  made.network.putPart = async () => {
+    made.network.siteErrors = away;
+    return { status: 200, etag: "e" };
+  };
+  assert.equal((await made.run(never())).id, 7);
+});
+
 test("an ETag that cannot be read is not tried again", async () => {
   const network = new Network({ 1: [{ status: 200, etag: null }] });
   await assert.rejects(upload(network, 3).made.run(never()), { message: /expose ETag/ });
@@ -156,7 +171,7 @@ test("a file that was changed meanwhile is not blamed on the network", async () 
 });
 
 test("trying again sends only the parts that are missing", async () => {
-  const network = new Network({ 2: Array(5).fill({ status: 0 }) });
+  const network = new Network({ 2: Array(10).fill({ status: 0 }) });
   const { made } = upload(network, 12, new Turns(1));
   await assert.rejects(made.run(never()));
   network.puts.length = 0;

@@ -59,6 +59,10 @@ def test_no_type_on_the_allow_list_can_run_script():
         ("..\\..\\evil/name.mov", 'filename="....evilname.mov"'),
         ("übung, 1.mov", "filename=\"ubung_1.mov\"; filename*=utf-8''%C3%BCbung%2C%201.mov"),
         ("映像.mov", "filename=\"file.mov\"; filename*=utf-8''%E6%98%A0%E5%83%8F.mov"),
+        (
+            "plate.%04d.exr",
+            "filename=\"plate.%04d.exr\"; filename*=utf-8''plate.%2504d.exr",
+        ),
         ("///", 'filename="file"'),
         ("line feed.mov\n", 'filename="line feed.mov"'),
         ('quo"te.mov', r'filename="quo\"te.mov"'),

@@ -4,6 +4,9 @@ const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
 
 /** Bytes as a person reads them, with the steps of 1024 that the server's pages use. */
 export function size(bytes) {
+  if (bytes === 1) {
+    return "1 byte";
+  }
   let value = bytes;
   let unit = 0;
   while (value >= 1024 && unit < UNITS.length - 1) {

@@ -10,6 +10,7 @@ const WORDS = {
   "give-up":
     "This cannot be shown: the browser does not know the format, or no bucket delivers it. " +
     "Downloading it may still work.",
+  offline: "There was no network: this goes on as soon as it is back.",
 };
 
 /** Milliseconds without any data after which a player is taken to be stuck. */
@@ -35,7 +36,26 @@ export function keepGoing(element, say) {
     element.src = address(base, state);
   }
 
+  let offline = false;
+
+  /** Say whether the machine has no network, which is no bucket's fault; goes on with it. */
+  function waitsForNetwork() {
+    if (!navigator.onLine && !offline) {
+      offline = true;
+      say(WORDS.offline);
+      const back = () => {
+        offline = false;
+        load(state.fromPrimary);
+      };
+      window.addEventListener("online", back, { once: true });
+    }
+    return offline;
+  }
+
   function failed() {
+    if (waitsForNetwork()) {
+      return;
+    }
     const elapsed = performance.now() - state.since;
     const step = nextStep({ ...state, elapsed });
     say(WORDS[step]);
@@ -60,6 +80,9 @@ export function keepGoing(element, say) {
   }
 
   function stuck() {
+    if (waitsForNetwork()) {
+      return;
+    }
     const step = nextStep({ ...state, elapsed: performance.now() - state.since });
     if (step === "give-up") {
       watch();

@@ -54,12 +54,21 @@ function unexplained(status) {
   return `The site answered ${status} without saying why.`;
 }
 
+// The page may reach the buckets that were configured when it was opened, and no other.
+const barred = new Set();
+globalThis.document?.addEventListener("securitypolicyviolation", (event) => {
+  if (event.effectiveDirective === "connect-src") {
+    barred.add(new URL(event.blockedURI).host);
+  }
+});
+
 /** Milliseconds without any progress after which a connection counts as broken. */
 export const STALL = 60_000;
 
 /**
- * PUT a blob to a signed address. Resolves to {status, etag, code, host}; status 0 means that there
- * was no answer that this page may read. Rejects with AbortError only.
+ * PUT a blob to a signed address. Resolves to {status, etag, code, host, isBarred}; status 0 means
+ * that there was no answer that this page may read, `isBarred` that it may not ask this host.
+ * Rejects with AbortError only.
  */
 export function putPart(url, blob, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
@@ -72,11 +81,13 @@ export function putPart(url, blob, { onProgress, signal }) {
     const stop = () => request.abort();
     const finish = () => {
       signal.removeEventListener("abort", stop);
+      const { host } = new URL(url);
       resolve({
         status: request.status,
         etag: request.status ? request.getResponseHeader("ETag") : null,
         code: errorCode(request.responseText),
-        host: new URL(url).host,
+        host,
+        isBarred: barred.has(host),
       });
     };
     request.open("PUT", url);

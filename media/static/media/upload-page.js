@@ -139,8 +139,8 @@ class Row {
     if (error.name === "AbortError") {
       return;
     }
-    if ([400, 404, 409, 422].includes(error.status)) {
-      // The site has given this upload up, or it cannot be completed: another try begins a new one.
+    if (error.isGone || [400, 404, 409, 422].includes(error.status)) {
+      // The site or S3 has given this upload up, or it cannot be completed: another try begins a new one.
       this.upload.cancel().catch(() => {});
       this.upload = new Upload(this.file, { ...this.upload });
     }
@@ -156,6 +156,12 @@ class Row {
     try {
       await this.upload.cancel();
     } catch (error) {
+      if (error.code === "upload-complete") {
+        // It was too late: asked again, the site says which media file it has become.
+        const never = new AbortController().signal;
+        this.upload.run(never).then((mediaFile) => this.done(mediaFile), (why) => this.failed(why));
+        return;
+      }
       this.state("cancelled", `cancelled here, but not on the site: ${error.message}`);
     }
   }
@@ -171,7 +177,7 @@ function add(files) {
 cancelAll.addEventListener("click", () => {
   const open = rows.filter(({ name }) => isOpen(name));
   open.forEach((row) => row.cancel());
-  announce(`${open.length} uploads are cancelled.`);
+  announce(open.length === 1 ? "1 upload is cancelled." : `${open.length} uploads are cancelled.`);
   all.focus();
 });
 allAgain.addEventListener("click", () => {
@@ -209,12 +215,14 @@ function droppedFiles(transfer) {
     .filter((entry) => entry?.isDirectory)
     .map((entry) => entry.name);
   problem.hidden = folders.length === 0;
-  problem.textContent = `Drop files, not folders: ${folders.join(", ")} was left out.`;
+  problem.textContent = `Drop files, not folders. Left out: ${folders.join(", ")}.`;
   return [...transfer.files].filter((file) => !folders.includes(file.name));
 }
 
 window.addEventListener("beforeunload", (event) => {
-  if (running > 0) {
+  // What has failed half-way can be tried again on this page, and nowhere else.
+  const halfway = rows.some(({ name, upload }) => name === "failed" && upload.etags.size > 0);
+  if (running > 0 || halfway) {
     event.preventDefault();
   }
 });

@@ -6,6 +6,12 @@ export const PARTS_AT_ONCE = 4;
 export const FILES_AT_ONCE = 3;
 export const MOST_TRIES = 5;
 
+/**
+ * Tries where part of the file has arrived already: the bucket and its CORS rules are in order, so
+ * what fails passes, such as a site that restarts or a VPN that reconnects. A minute of waiting.
+ */
+export const TRIES_UNDER_WAY = 10;
+
 /** The byte ranges of a file of `size` bytes cut as the site has planned it. */
 export function cut(size, partSize) {
   const parts = [];
@@ -35,8 +41,17 @@ export function backOff(tries, random) {
   return Math.round(longest * (0.5 + random / 2));
 }
 
+/** S3's code for an upload that is over: no part of it will ever be taken again. */
+export const GONE = "NoSuchUpload";
+
 /** The sentence for a part that S3 has refused or that never arrived. */
-export function partProblem({ status, etag, code, host }) {
+export function partProblem({ status, etag, code, host, isBarred }) {
+  if (isBarred) {
+    return (
+      "Site Preferences have changed since this page was opened, and it may not send to " +
+      `${host}. Reload the page, then upload the file again.`
+    );
+  }
   if (status === 0) {
     return (
       `This browser got no answer from ${host}. Either the connection is down, or the bucket's ` +
@@ -52,6 +67,9 @@ export function partProblem({ status, etag, code, host }) {
   const reason = code ? ` (${code})` : "";
   if (status === 403) {
     return `S3 refused the part${reason}: the site's role may not write there, or a clock is wrong.`;
+  }
+  if (code === GONE) {
+    return "S3 no longer knows this upload: it was cleaned up. Try again to begin anew.";
   }
   if (status >= 500 || status === 429) {
     return `S3 is not well at the moment: it answered ${status}${reason} several times.`;

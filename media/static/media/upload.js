@@ -1,6 +1,15 @@
 /* One upload from beginning to end. Knows no page; network and waiting are handed in. */
 
-import { MOST_TRIES, PARTS_AT_ONCE, backOff, cut, partProblem, verdict } from "./upload-plan.js";
+import {
+  GONE,
+  MOST_TRIES,
+  PARTS_AT_ONCE,
+  TRIES_UNDER_WAY,
+  backOff,
+  cut,
+  partProblem,
+  verdict,
+} from "./upload-plan.js";
 
 /** A number of turns: at most `count` holders at a time, first come first served. */
 export class Turns {
@@ -28,9 +37,14 @@ export class Turns {
   }
 }
 
-/** S3 has not taken a part; `fromS3` tells the page to mention the speed test. */
+/** S3 has not taken a part; `isGone` says that it will take no part of this upload any more. */
 export class PartError extends Error {
-  fromS3 = true;
+  constructor(answer) {
+    super(partProblem(answer));
+    this.isGone = answer.code === GONE;
+    // Makes the page mention the speed test, which knows nothing of this upload or this page.
+    this.fromS3 = !this.isGone && !answer.isBarred;
+  }
 }
 
 const isPassing = (error) => error.status === 0 || (error.status >= 502 && error.status <= 504);
@@ -99,12 +113,16 @@ export class Upload {
     return this.beginning;
   }
 
+  mostTries() {
+    return this.etags.size > 0 ? TRIES_UNDER_WAY : MOST_TRIES;
+  }
+
   async call(method, url, body, signal) {
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.network.callSite(method, url, body, signal);
       } catch (error) {
-        if (error.name === "AbortError" || !isPassing(error) || tries >= MOST_TRIES) {
+        if (error.name === "AbortError" || !isPassing(error) || tries >= this.mostTries()) {
           throw error;
         }
       }
@@ -137,8 +155,8 @@ export class Upload {
       if (answer.status === 0 && !(await this.network.isReadable(blob))) {
         throw new Error("The file can no longer be read: it was changed, moved or deleted.");
       }
-      if (then === "stop" || tries >= MOST_TRIES || (then === "sign" && tries >= 3)) {
-        throw new PartError(partProblem(answer));
+      if (then === "stop" || tries >= this.mostTries() || (then === "sign" && tries >= 3)) {
+        throw new PartError(answer);
       }
       await this.network.wait(backOff(tries, this.network.random()), signal);
     }
