@@ -183,7 +183,12 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = Path(env.str("DJANGO_STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
+STATIC_ROOT = Path(env.str("DJANGO_STATIC_ROOT", default="") or BASE_DIR / "staticfiles")
+if BASE_DIR.is_relative_to(STATIC_ROOT.resolve()):
+    raise ImproperlyConfigured(
+        f"DJANGO_STATIC_ROOT cannot be “{STATIC_ROOT}”: all that is in it is sent to everybody, and "
+        "this site's code and secrets are. Name a folder of its own."
+    )
 STORAGES = {"staticfiles": {"BACKEND": "shotmedia.staticfiles.StaticFilesStorage"}}
 WHITENOISE_USE_FINDERS = True
 
