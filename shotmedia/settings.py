@@ -3,7 +3,9 @@
 Every variable is described in `.env.example`; none is needed to run on one machine.
 """
 
+import contextlib
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,14 @@ CLIENT_ADDRESS_HEADER = env.str("CLIENT_ADDRESS_HEADER", default="X-Forwarded-Fo
 if HTTPS and TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 METRICS_ADDRESSES = env.list("METRICS_ADDRESSES", default=["127.0.0.1", "::1"])
+# prometheus_client reads the variable itself. It takes an empty one for the current folder, and a
+# folder that is not there, as one under /run after a start of the machine, for an error.
+METRICS_FOLDER = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+if METRICS_FOLDER:
+    with contextlib.suppress(OSError):
+        Path(METRICS_FOLDER).mkdir(parents=True, exist_ok=True)
+else:
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 # --- Media ------------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ READ_BY_LIBRARIES = {
     "AWS_PROFILE",
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_STS",
-    "PROMETHEUS_MULTIPROC_DIR",
 }
 
 
@@ -153,6 +152,17 @@ def test_static_files_have_a_folder_of_their_own_when_the_variable_is_empty():
 )
 def test_yes_and_no_are_read(text, meant):
     assert setting("settings.HTTPS", DJANGO_HTTPS=text) == str(meant)
+
+
+def test_the_folder_of_the_counters_is_made(tmp_path):
+    folder = tmp_path / "run" / "metrics"
+    setting("settings.METRICS_FOLDER", PROMETHEUS_MULTIPROC_DIR=str(folder))
+    assert folder.is_dir()
+
+
+def test_an_empty_folder_name_is_no_folder():
+    said = setting("settings.DEBUG, __import__('os').environ", PROMETHEUS_MULTIPROC_DIR="")
+    assert "PROMETHEUS_MULTIPROC_DIR" not in said
 
 
 def test_a_space_after_a_comma_is_no_part_of_a_host():
