@@ -73,6 +73,18 @@ def test_a_file_that_cannot_be_used_is_said(tmp_path):
         key(tmp_path, value_file=str(tmp_path / "empty"))
 
 
+def test_a_key_that_cannot_be_kept_is_said_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(ImproperlyConfigured, match=r"No space left.*Set DJANGO_SECRET_KEY"):
+        key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ImproperlyConfigured, match="cannot be kept in"):
+        key(tmp_path, local_file=tmp_path / "gone" / "key")
+
+
 PRODUCTION = {
     "DJANGO_ENV_FILE": os.devnull,
     "DJANGO_SETTINGS_MODULE": "shotmedia.settings",
