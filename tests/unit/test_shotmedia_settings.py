@@ -132,6 +132,7 @@ def test_production_without_a_secret_key_does_not_start():
         ("DJANGO_STATIC_ROOT", ".", "DJANGO_STATIC_ROOT cannot be “.”"),
         ("DJANGO_LOG_LEVEL", "loud", "DJANGO_LOG_LEVEL cannot be “LOUD”"),
         ("AWS_ENDPOINT_URL_S3", "store:9000", "AWS_ENDPOINT_URL_S3 'store:9000' must look like"),
+        ("AWS_ENDPOINT_URL_STS", "sts:9000", "AWS_ENDPOINT_URL_STS 'sts:9000' must look like"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(variable, value, said):
