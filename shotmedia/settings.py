@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -177,7 +178,7 @@ try:
     DATABASES = {
         "default": env.db_url(
             "DATABASE_URL",
-            default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}",
+            default=f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}",
         )
     }
 except ValueError:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from django.core.management import CommandError, call_command
+from environ import Env
 
 from shotmedia.management.commands.demo import _choose_port, _environment
 
@@ -20,6 +21,13 @@ def test_neither_settings_nor_a_proxy_of_the_developer_reach_the_demo(tmp_path, 
     environment = _environment(tmp_path)
     assert kept <= environment.keys()
     assert not left_out & environment.keys()
+
+
+def test_the_database_is_in_the_folder_whatever_its_name(tmp_path):
+    folder = tmp_path / "c++ #1? 50%25"
+    assert Env.db_url_config(_environment(folder)["DATABASE_URL"])["NAME"] == str(
+        folder / "db.sqlite3"
+    )
 
 
 def test_the_secret_key_cannot_be_taken_for_an_option(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -176,6 +177,16 @@ def test_the_folder_of_the_counters_is_made(tmp_path):
 def test_an_empty_folder_name_is_no_folder():
     said = setting("settings.DEBUG, __import__('os').environ", PROMETHEUS_MULTIPROC_DIR="")
     assert "PROMETHEUS_MULTIPROC_DIR" not in said
+
+
+def test_a_local_database_is_beside_the_code_whatever_the_name_of_the_folder(tmp_path):
+    folder = tmp_path / "c++ #1? 50%25"
+    shutil.copytree(ROOT / "shotmedia", folder / "shotmedia", ignore=lambda *_: ["__pycache__"])
+    program = "from shotmedia.settings import DATABASES; print(DATABASES['default']['NAME'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, env={}
+    )
+    assert done.stdout.strip() == str(folder / "db.sqlite3"), done.stderr
 
 
 def test_a_space_after_a_comma_is_no_part_of_a_host():

@@ -13,6 +13,7 @@ import tempfile
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
+from urllib.parse import quote
 
 import requests
 from django.conf import settings
@@ -199,7 +200,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "DJANGO_ENV_FILE": os.devnull,
         "DJANGO_SECRET_KEY": secrets.token_urlsafe(48),
         "DJANGO_STATIC_ROOT": str(folder / "static"),
-        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{quote(str(folder / 'db.sqlite3'))}",
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         # Hexadecimal: one that began with "-" would be taken for an option of the embedded S3.
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
