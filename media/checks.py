@@ -29,10 +29,11 @@ def check_links(**kwargs: object) -> list[Error]:
                 id="media.E002",
             )
         )
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_STS"):
         try:
             if os.environ.get(name):
                 parse_endpoint_url(os.environ[name], name)
         except ConfigError as error:
-            problems.append(Error(str(error), hint="No page works until then.", id="media.E003"))
+            hint = "Nothing that needs it works until then."
+            problems.append(Error(str(error), hint=hint, id="media.E003"))
     return problems

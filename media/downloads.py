@@ -374,7 +374,11 @@ def _counter(configuration: str, reason: Reason):
 
 
 def _note(subject: Subject, config: BucketConfig, reason: Reason) -> None:
-    _counter(config.name, reason).inc()
+    try:
+        _counter(config.name, reason).inc()
+    except OSError as error:
+        # The count is lost, and not the download.
+        logger.warning("PROMETHEUS_MULTIPROC_DIR cannot be written to: %s", error)
     log_event(
         logger,
         "download",

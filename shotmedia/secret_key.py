@@ -14,7 +14,8 @@ def find_secret_key(*, value: str, value_file: str, local_file: Path, production
     Arguments: `value` and `value_file` are the variables DJANGO_SECRET_KEY and
     DJANGO_SECRET_KEY_FILE ("" when unset); `local_file` is where a made key is kept, readable
     for its owner only; `production` says that the site answers to other hosts than this one.
-    Raises ImproperlyConfigured when production has no key, or when the named file is unreadable.
+    Raises ImproperlyConfigured when production has no key, when the named file is unreadable, and
+    when a made key cannot be kept.
     """
     if value:
         return value
@@ -33,7 +34,12 @@ def find_secret_key(*, value: str, value_file: str, local_file: Path, production
             "Set DJANGO_SECRET_KEY (or DJANGO_SECRET_KEY_FILE): DJANGO_ALLOWED_HOSTS names hosts "
             "other than this machine, and all processes of such a site must share one secret key."
         )
-    return _read_or_make(local_file)
+    try:
+        return _read_or_make(local_file)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"A secret key cannot be kept in {local_file}: {error}. Set DJANGO_SECRET_KEY."
+        ) from error
 
 
 def _read_or_make(path: Path) -> str:
@@ -44,9 +50,9 @@ def _read_or_make(path: Path) -> str:
     # Written aside and linked into place, so that of two processes starting at once both read
     # the same whole key.
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(get_random_secret_key())
     try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(get_random_secret_key())
         os.link(draft, path)
     except FileExistsError:
         pass

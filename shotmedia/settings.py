@@ -3,9 +3,13 @@
 Every variable is described in `.env.example`; none is needed to run on one machine.
 """
 
+import contextlib
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -26,9 +30,33 @@ class Env(environ.Env):
                 f"{var} cannot be “{self.ENVIRON.get(var)}”; .env.example says what it takes."
             ) from error
 
+    def bool(self, var: str, default: bool = False) -> bool:
+        """Return what `var` says; what is neither yes nor no would quietly be no."""
+        text = self.str(var, default="").strip().lower()
+        if text in ("", *self.BOOLEAN_TRUE_STRINGS):
+            return bool(text) or default
+        if text in ("false", "off", "n", "no", "0"):
+            return False
+        raise ImproperlyConfigured(
+            f"{var} cannot be “{self.ENVIRON[var]}”; it takes True or False."
+        )
+
+    def list(self, var: str, default: Sequence[str]) -> list[str]:
+        """Return the entries of `var`; a space after a comma is not part of the next."""
+        return [entry.strip() for entry in super().list(var, default=default) if entry.strip()]
+
 
 env = Env()
-env.read_env(env.str("DJANGO_ENV_FILE", default=str(BASE_DIR / ".env")))
+ENV_FILE = env.str("DJANGO_ENV_FILE", default="")
+try:
+    with Path(ENV_FILE or BASE_DIR / ".env").open(encoding="utf-8") as file:
+        env.read_env(file)
+except OSError as error:
+    # Without its settings a site in production would run as a local one, on a database of its own.
+    if ENV_FILE or not isinstance(error, FileNotFoundError):
+        raise ImproperlyConfigured(
+            f"The settings (DJANGO_ENV_FILE, else .env) cannot be read: {error}."
+        ) from error
 
 # --- Who may reach the site -------------------------------------------------------------------
 
@@ -63,6 +91,14 @@ CLIENT_ADDRESS_HEADER = env.str("CLIENT_ADDRESS_HEADER", default="X-Forwarded-Fo
 if HTTPS and TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 METRICS_ADDRESSES = env.list("METRICS_ADDRESSES", default=["127.0.0.1", "::1"])
+# prometheus_client reads the variable itself. It takes an empty one for the current folder, and a
+# folder that is not there, as one under /run after a start of the machine, for an error.
+METRICS_FOLDER = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+if METRICS_FOLDER:
+    with contextlib.suppress(OSError):
+        Path(METRICS_FOLDER).mkdir(parents=True, exist_ok=True)
+else:
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 # --- Media ------------------------------------------------------------------------------------
 
@@ -138,15 +174,23 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": env.db_url(
-        "DATABASE_URL",
-        default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}",
-    )
-}
-if "ENGINE" not in DATABASES["default"]:
+try:
+    DATABASES = {
+        "default": env.db_url(
+            "DATABASE_URL",
+            default=f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}",
+        )
+    }
+except ValueError:
+    # Its text may hold a part of the password.
+    DATABASES = {"default": {}}
+if DATABASES["default"].get("ENGINE") not in (
+    "django.db.backends.postgresql",
+    "django.db.backends.sqlite3",
+):
     raise ImproperlyConfigured(
-        "DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:////file."
+        "DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:////file. "
+        "In a password, / is written %2F, ? %3F and % %25."
     )
 DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -187,7 +231,12 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = Path(env.str("DJANGO_STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
+STATIC_ROOT = Path(env.str("DJANGO_STATIC_ROOT", default="") or BASE_DIR / "staticfiles")
+if BASE_DIR.is_relative_to(STATIC_ROOT.resolve()):
+    raise ImproperlyConfigured(
+        f"DJANGO_STATIC_ROOT cannot be “{STATIC_ROOT}”: all that is in it is sent to everybody, "
+        "and this site's code and secrets are. Name a folder of its own."
+    )
 STORAGES = {"staticfiles": {"BACKEND": "shotmedia.staticfiles.StaticFilesStorage"}}
 WHITENOISE_USE_FINDERS = True
 

@@ -10,6 +10,7 @@ import getpass
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -103,6 +104,9 @@ def _account_for_root() -> str:
 
 def main() -> int:
     """Run the command in sys.argv with DATABASE_URL set; return its exit code."""
+    # Python would end at once, and leave the cluster and the command running.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     with cluster() as url:
         return subprocess.run(sys.argv[1:], env=os.environ | {"DATABASE_URL": url}).returncode
 

@@ -558,3 +558,12 @@ def test_the_primary_is_not_asked(site, as_person):
     client, media_file = as_person("no"), site.media_file()
     came_from(download(client, media_file))
     assert looks_for(site, media_file) == 0
+
+
+def test_a_count_that_cannot_be_kept_costs_no_download(site, as_person, monkeypatch, caplog):
+    def full(configuration, reason):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(downloads, "_counter", full)
+    assert came_from(download(as_person("no"), site.media_file()))[0] == "main"
+    assert "PROMETHEUS_MULTIPROC_DIR cannot be written to: [Errno 28]" in caplog.text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.core import checks as django_checks
+from django.core.management import call_command
 from django.db import DatabaseError
 from django.test import Client
 
@@ -211,6 +212,12 @@ def test_a_configuration_that_lacks_what_is_stored_is_not_applied(site, lock):
     [found] = checks.locks_fit_what_is_stored(databases=["default"])
     assert found.msg.startswith("With the MEDIA_PREF_… variables: “sydney” is not in")
     assert current_preferences().replica.name == "sydney"
+
+
+def test_the_command_checks_what_the_variables_set_before_any_page_was_read(db, lock, capsys):
+    lock(s3_replication_delay="1")
+    call_command("preferences", "check")
+    assert capsys.readouterr().out == "Revision 1 can be used.\n"
 
 
 def test_faults_of_the_row_do_not_keep_the_variables_out(db, lock):

@@ -3,9 +3,11 @@
 import os
 import secrets
 import socket
+from contextlib import ExitStack
 
 import pytest
 from django.core.management import CommandError, call_command
+from environ import Env
 
 from shotmedia.management.commands.demo import _choose_port, _environment
 
@@ -21,18 +23,46 @@ def test_neither_settings_nor_a_proxy_of_the_developer_reach_the_demo(tmp_path, 
     assert not left_out & environment.keys()
 
 
+def test_the_database_is_in_the_folder_whatever_its_name(tmp_path):
+    folder = tmp_path / "c++ #1? 50%25"
+    assert Env.db_url_config(_environment(folder)["DATABASE_URL"])["NAME"] == str(
+        folder / "db.sqlite3"
+    )
+
+
 def test_the_secret_key_cannot_be_taken_for_an_option(tmp_path, monkeypatch):
     monkeypatch.setattr(secrets, "token_urlsafe", lambda size: "-" * size)
     assert _environment(tmp_path)["AWS_SECRET_ACCESS_KEY"][0] != "-"
 
 
-def test_a_port_that_cannot_be_had_is_said():
+@pytest.fixture
+def stack():
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_a_port_that_cannot_be_had_is_said(stack):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CommandError, match=f"Port {port} cannot be used.*Choose another"):
-            _choose_port(port)
+            _choose_port(stack, port)
     with pytest.raises(CommandError, match="Port 70000 cannot be used"):
-        _choose_port(70000)
+        _choose_port(stack, 70000)
+
+
+def test_two_demos_that_start_at_once_take_two_ports(stack):
+    port = _choose_port(stack, 0)
+    with ExitStack() as other:
+        with pytest.raises(CommandError, match=f"Port {port} cannot be used"):
+            _choose_port(other, port)
+        assert _choose_port(stack, None) != _choose_port(other, None)
+    stack.close()
+    assert _choose_port(stack, port) == port
+
+
+def test_the_folder_is_made_when_ctrl_c_would_remove_it(tmp_path):
+    _environment(tmp_path / "demo")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("lag", ["-1", "nan", "soon"])

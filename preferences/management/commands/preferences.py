@@ -26,7 +26,6 @@ from preferences.saving import (
     describe_changes,
     lock_problems,
     merged,
-    read_row,
     restore_comment,
     save_preferences,
     values_of,
@@ -216,7 +215,7 @@ class Command(BaseCommand):
     # --- Checking ---------------------------------------------------------------------------------
 
     def _check(self, options: Mapping[str, Any]) -> None:
-        row = read_row()
+        row = current_row()
         validated = validate(values_of(row))
         fixed = locks.problems() or lock_problems(row)
         errors = [*map(_sentence, validated.errors), *map(locks.described, fixed)]

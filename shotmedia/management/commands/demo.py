@@ -13,6 +13,7 @@ import tempfile
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
+from urllib.parse import quote
 
 import requests
 from django.conf import settings
@@ -27,10 +28,12 @@ SETTINGS_PREFIXES = (
     "LINK_",
     "MEDIA_PREF_",
     "METRICS_ADDRESSES",
+    "PROMETHEUS_",
     "REPLICA_TRUST_SECONDS",
     "TRUSTED_PROXIES",
 )
 ACCESS_KEY = "AKIADEMODEMODEMODEMO"
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_LAG = 3600
 """Seconds."""
 START_TIMEOUT = 30
@@ -64,23 +67,24 @@ class Command(BaseCommand):
     def handle(self, *, port: int | None, lag: float, keep: bool, **options) -> None:
         """Start, print, wait, clean up.
 
-        The first call makes the folder and starts this program anew with the environment of the
-        throw-away site, so that a developer's own settings and database are out of reach.
+        The first call names the folder and starts this program anew with the environment of the
+        throw-away site, so that a developer's own settings and database are out of reach. The
+        second makes the folder, once Ctrl-C would remove it.
         """
         if FOLDER not in os.environ:
-            folder = tempfile.mkdtemp(prefix="shotmedia-demo-")
-            os.execve(sys.executable, [sys.executable, *sys.argv], _environment(Path(folder)))  # noqa: S606
+            folder = Path(tempfile.gettempdir(), f"shotmedia-demo-{secrets.token_hex(8)}")
+            os.execve(sys.executable, [sys.executable, *sys.argv], _environment(folder))  # noqa: S606
         folder = Path(os.environ[FOLDER])
         # SIGINT too: a shell starts programs in the background with it ignored.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in STOPS:
             signal.signal(number, _interrupt)
         with contextlib.ExitStack() as stack:
             if not keep:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
             try:
-                self._run(
-                    stack, folder, _choose_port(port), lag, keep=keep, as_json=options["json"]
-                )
+                folder.mkdir(mode=0o700)
+                port = _choose_port(stack, port)
+                self._run(stack, folder, port, lag, keep=keep, as_json=options["json"])
             except KeyboardInterrupt:
                 if not options["json"]:
                     end = f"kept: {folder}" if keep else "everything was thrown away."
@@ -138,6 +142,8 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
         people = create_people()
+        (folder / "metrics").mkdir()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")
         delay = max(1, round(lag)) + 10
         endpoints = {bucket["name"]: bucket["endpoint"] for bucket in s3["buckets"]}
         write_preferences(endpoints, delay=delay)
@@ -173,7 +179,9 @@ class Command(BaseCommand):
         else:
             self.stdout.write(_table(address, people, s3, lag, delay, folder, keep=keep))
         self.stdout.flush()
-        signal.pause()
+        while True:
+            # Not signal.pause(), which now and then sleeps through two signals in a row.
+            time.sleep(1)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -181,7 +189,6 @@ def _environment(folder: Path) -> dict[str, str]:
 
     Nor a proxy: everything here talks to 127.0.0.1, which a studio's proxy does not reach.
     """
-    (folder / "metrics").mkdir()
     mine = {
         name: value
         for name, value in os.environ.items()
@@ -193,8 +200,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "DJANGO_ENV_FILE": os.devnull,
         "DJANGO_SECRET_KEY": secrets.token_urlsafe(48),
         "DJANGO_STATIC_ROOT": str(folder / "static"),
-        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
-        "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+        "DATABASE_URL": f"sqlite:///{quote(str(folder / 'db.sqlite3'))}",
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         # Hexadecimal: one that began with "-" would be taken for an option of the embedded S3.
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
@@ -212,16 +218,38 @@ def _seconds(text: str) -> float:
 
 
 def _interrupt(number: int, frame: object) -> None:
+    # A second Ctrl-C would stop the cleaning up.
+    for each in STOPS:
+        signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
-def _choose_port(wanted: int | None) -> int:
+def _choose_port(stack: contextlib.ExitStack, wanted: int | None) -> int:
+    """Return the port `wanted`, or 8000, or a free one, kept from other demos until `stack` ends.
+
+    The site takes its port later, and granian shares one with whoever asks: two demos started at
+    once would answer in turn. So each holds the UDP port of the same number, which nothing uses.
+    """
+    port = _free_port(8000 if wanted is None else wanted, or_another=wanted is None)
+    held = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+    try:
+        held.bind(("127.0.0.1", port))
+    except OSError as error:
+        if wanted:
+            raise CommandError(
+                f"Port {wanted} cannot be used ({error}). Choose another."
+            ) from error
+        return _choose_port(stack, 0)
+    return port
+
+
+def _free_port(wanted: int, *, or_another: bool) -> int:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", 8000 if wanted is None else wanted))
+            listener.bind(("127.0.0.1", wanted))
         except (OSError, OverflowError) as error:
-            if wanted is not None:
+            if not or_another:
                 raise CommandError(
                     f"Port {wanted} cannot be used ({error}). Choose another."
                 ) from error
