@@ -10,6 +10,7 @@ import pytest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test.client import ClientHandler
+from django.urls import clear_script_prefix
 from django.utils import timezone
 
 from media import copies
@@ -76,13 +77,17 @@ def _fresh_memory() -> None:
 
 @pytest.fixture
 def one_connection(db: None) -> Iterator[None]:
-    """Requests that do not come from Django's test client keep the test's connection, too."""
+    """Requests that do not come from Django's test client keep the test's connection, too.
+
+    What they leave of their own, the path that the site is below, ends with the test.
+    """
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)
     yield
     for signal in signals:
         signal.connect(close_old_connections)
+    clear_script_prefix()
 
 
 @pytest.fixture(params=["before Django", "through Django"])
