@@ -39,6 +39,7 @@ from media.replication import Decision, Facts, Reason, Source, decide, explain, 
 from media.rows import LAST_ID, Row, TokenRow, download_row, download_row_by_token
 from preferences.addresses import client_address
 from preferences.models import User
+from preferences.sessions import is_session_key
 from preferences.snapshot import Preferences, current_preferences, preferences_at
 from preferences.tokens import Standing, bad_token, bearer, holds, note_use, read_token
 from shotmedia.logs import log_event
@@ -97,7 +98,7 @@ def _proves(auth_hash: str, password: str) -> bool:
 
 def _load(session_key: str, media_file_id: int, now: float) -> Loaded | None:
     """Return what a session may download; None when it is not a logged-in, active person's."""
-    if not (session_key.isascii() and session_key.isalnum()):
+    if not is_session_key(session_key):
         return None
     row = download_row(min(media_file_id, LAST_ID), session_key)
     if row is None or not row.is_active or row.expires <= now:

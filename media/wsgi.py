@@ -25,8 +25,8 @@ class DownloadsFirst:
 
     Django's signals, middleware and response cost more than a download's decision and signature,
     and do nothing for it: who asks is found by the download's own statement. Whatever gets no
-    link here, and whatever fails here, goes through Django, which has the words for it. What was
-    refused is not asked again. The download view answers the same: this class may be left out.
+    link here, and whatever fails here, goes through Django, which has the words for it; the view
+    does not look again for what was refused. It answers the same: this class may be left out.
     """
 
     def __init__(self, application: Application) -> None:

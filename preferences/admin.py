@@ -410,7 +410,7 @@ class UserAdmin(DjangoUserAdmin):
         field = formset.form.base_fields["use_s3_replication"]
         field.show_hidden_initial = True
         # The list has no <label>; the column's head is not read out with a select.
-        field.widget.attrs["aria-label"] = "Use S3 Replication"
+        field.widget.attrs["aria-label"] = field.label
         return formset
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple:

@@ -10,13 +10,17 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionS
 from preferences.models import Session
 
 
+def is_session_key(text: str | None) -> bool:
+    """Say whether a cookie's text can be a session's key: it may hold anything, and PostgreSQL
+    raises for a NUL."""
+    return text is not None and text.isascii() and text.isalnum()
+
+
 class SessionStore(DatabaseSessionStore):
     """Sessions in `preferences.Session`."""
 
     def __init__(self, session_key: str | None = None) -> None:
-        # A cookie may hold anything, and PostgreSQL raises for a NUL.
-        good = session_key is not None and session_key.isascii() and session_key.isalnum()
-        super().__init__(session_key if good else None)
+        super().__init__(session_key if is_session_key(session_key) else None)
 
     @classmethod
     def get_model_class(cls) -> type[Session]:

@@ -9,12 +9,11 @@ from django.utils import timezone
 from preferences import addresses
 from preferences.models import ApiToken, User
 from preferences.tokens import may_make_for, new_secret
+from preferences.validation import limited
 
 logger = logging.getLogger(__name__)
 
 LONGEST_DAYS = 3650
-MOST_ERRORS = 20
-"""Addresses that cannot be read and are named; the rest is counted."""
 
 
 class TokenForm(forms.ModelForm):
@@ -51,9 +50,7 @@ class TokenForm(forms.ModelForm):
         _, problems = addresses.parse_ranges(text)
         errors = [problem.message for problem in problems if not problem.correction]
         if errors:
-            rest = len(errors) - MOST_ERRORS
-            more = [f"{rest:,} more of this kind."] if rest > 0 else []
-            raise forms.ValidationError(errors[:MOST_ERRORS] + more)
+            raise forms.ValidationError(limited(errors, str))
         return addresses.corrected(text, problems).strip()
 
     def clean(self) -> dict:

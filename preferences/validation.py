@@ -6,9 +6,10 @@ example pasted from the documentation can be saved and completed.
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from preferences import addresses
 from preferences.reader import INVISIBLE_REMOVED, Path, ReadResult, canonical, read_json
@@ -31,6 +32,8 @@ MAX_ADDRESS_CHARACTERS = 524_288
 MAX_ADDRESSES = 10_000
 MOST_FINDINGS = 20
 """Findings listed per field and kind; the rest is counted."""
+
+T = TypeVar("T")
 
 DEFAULTS: dict[str, Any] = {
     "s3_configuration": "{}",
@@ -408,14 +411,18 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
+def limited(found: list[T], as_found: Callable[[str], T]) -> list[T]:
+    """Return the first MOST_FINDINGS of `found`; `as_found` makes one of the words for the rest."""
+    rest = len(found) - MOST_FINDINGS
+    more = [as_found(f"{rest:,} more of this kind.")] if rest > 0 else []
+    return found[:MOST_FINDINGS] + more
+
+
 def _limited(findings: list[Finding]) -> tuple[Finding, ...]:
     kept: list[Finding] = []
     for field in DEFAULTS:
         of_field = sorted(
             (f for f in findings if f.field == field), key=lambda f: (f.line, f.column)
         )
-        kept += of_field[:MOST_FINDINGS]
-        rest = len(of_field) - MOST_FINDINGS
-        if rest > 0:
-            kept.append(Finding(field, f"{rest:,} more of this kind."))
+        kept += limited(of_field, partial(Finding, field))
     return tuple(kept)

@@ -251,28 +251,26 @@ def test_an_upload_that_cannot_go_on_is_begun_anew_by_trying_again(
             route.fulfill(status=status, json=refusals.pop()) if refusals else route.continue_()
         ),
     )
-    page.goto("/upload/")
-    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
-        page.locator("#files").set_input_files(
-            {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
-        )
-    failed = page.locator(".upload[data-state=failed]")
-    expect(failed.locator(".upload-words")).to_have_text("Upload the file again.")
-    failed.get_by_role("button", name="Try again to upload a.wav").click()
-    expect(page.locator(".upload[data-state=done]")).to_have_count(1)
-    assert Upload.objects.get().media_file == MediaFile.objects.get()
+    fails_and_is_begun_anew(page, "Upload the file again.")
 
 
 def test_an_upload_that_s3_has_cleaned_up_is_begun_anew_by_trying_again(site, artist, page_as):
     page = page_as(artist)
     site.emulator.faults(MAIN, status=404, code="NoSuchUpload", methods=["PUT"], count=1)
+    fails_and_is_begun_anew(
+        page, "S3 no longer knows this upload: it was cleaned up. Try again to begin anew."
+    )
+
+
+def fails_and_is_begun_anew(page, words):
+    """Upload a file that fails with `words`, and try again."""
     page.goto("/upload/")
     with page.expect_response(lambda answer: answer.request.method == "DELETE"):
         page.locator("#files").set_input_files(
             {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"x" * 10}
         )
     failed = page.locator(".upload[data-state=failed]")
-    expect(failed.locator(".upload-words")).to_contain_text("S3 no longer knows this upload")
+    expect(failed.locator(".upload-words")).to_have_text(words)
     failed.get_by_role("button", name="Try again to upload a.wav").click()
     expect(page.locator(".upload[data-state=done]")).to_have_count(1)
     assert Upload.objects.get().media_file == MediaFile.objects.get()

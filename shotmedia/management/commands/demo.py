@@ -230,31 +230,23 @@ def _choose_port(stack: contextlib.ExitStack, wanted: int | None) -> int:
     The site takes its port later, and granian shares one with whoever asks: two demos started at
     once would answer in turn. So each holds the UDP port of the same number, which nothing uses.
     """
-    port = _free_port(8000 if wanted is None else wanted, or_another=wanted is None)
-    held = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-    try:
-        held.bind(("127.0.0.1", port))
-    except OSError as error:
-        if wanted:
-            raise CommandError(
-                f"Port {wanted} cannot be used ({error}). Choose another."
-            ) from error
-        return _choose_port(stack, 0)
-    return port
+    first = 8000 if wanted is None else wanted
+    # 0 is any free port, and the UDP port of its number may be taken.
+    for port in [first] if wanted else [first, *[0] * 9]:
+        try:
+            return _held_port(stack, port)
+        except (OSError, OverflowError) as error:
+            problem = error
+    raise CommandError(f"Port {first} cannot be used ({problem}). Choose another.") from problem
 
 
-def _free_port(wanted: int, *, or_another: bool) -> int:
+def _held_port(stack: contextlib.ExitStack, port: int) -> int:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", wanted))
-        except (OSError, OverflowError) as error:
-            if not or_another:
-                raise CommandError(
-                    f"Port {wanted} cannot be used ({error}). Choose another."
-                ) from error
-            listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+        listener.bind(("127.0.0.1", port))
+        port = listener.getsockname()[1]
+    stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
+    return port
 
 
 def _start(stack: contextlib.ExitStack, log: Path, command: list[str]) -> subprocess.Popen[str]:
